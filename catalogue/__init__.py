@@ -1,0 +1,1 @@
+"""Everything durable: tables, queries, the photo store and its decoder, releases and live slots, snapshots, errors."""

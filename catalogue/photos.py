@@ -1,0 +1,125 @@
+"""The one image decoder and the photo store: bytes in, upright RGB pixels out, files named by their sha256."""
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from catalogue.errors import BadPhoto, NotFound
+from catalogue.files import write_file
+
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
+MEDIA_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
+MAX_PIXELS = 64_000_000
+
+
+@dataclass(frozen=True)
+class PhotoFacts:
+    """What is stored about a photo: its name, format, upright size in pixels, size in bytes and difference hash."""
+
+    sha256: str
+    format: str
+    width: int
+    height: int
+    size: int
+    dhash: str
+
+    def __post_init__(self) -> None:
+        if len(self.sha256) != 64 or self.width < 1 or self.height < 1 or self.size < 1:
+            raise ValueError(f"impossible photo facts: {self}")
+
+
+def read_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode picture bytes to an upright RGB image; raise `BadPhoto` for anything that is not one whole picture.
+
+    JPEG, PNG, WebP, AVIF and the first frame of a GIF. EXIF orientation is applied, CMYK and 16-bit become 8-bit RGB,
+    transparency is laid on white. The pixel limit is checked from the header, before any pixel is decoded.
+    """
+    image = _open(data, max_pixels)
+    try:
+        image.load()
+        return _upright_rgb(image)
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise BadPhoto(f"the {image.format} picture is damaged or cut short ({error}); send the whole file") from error
+
+
+def facts(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[PhotoFacts, Image.Image]:
+    """Decode once and return what is stored about the photo beside its pixels."""
+    image = read_image(data, max_pixels)
+    name = hashlib.sha256(data).hexdigest()
+    file_format = str(_open(data, max_pixels).format)
+    return PhotoFacts(name, file_format, image.width, image.height, len(data), difference_hash(image)), image
+
+
+def difference_hash(image: Image.Image) -> str:
+    """Return the 64-bit dHash as 16 hex digits; it is grey: it finds renditions of a photo, not colourways."""
+    grey = np.asarray(image.convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    return np.packbits(grey[:, 1:] > grey[:, :-1]).tobytes().hex()
+
+
+class PhotoStore:
+    """Photo bytes on disk, one file each, named by their sha256 in two levels of folders."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, sha256: str) -> Path:
+        """Where the photo lies (or would lie)."""
+        return self.folder / sha256[:2] / sha256[2:4] / sha256
+
+    def put(self, data: bytes) -> PhotoFacts:
+        """Store the bytes if they are a picture we can read (`BadPhoto` if not); storing twice is storing once."""
+        found, _ = facts(data)
+        path = self.path(found.sha256)
+        if not path.exists():
+            write_file(path, data)
+        return found
+
+    def read(self, sha256: str) -> bytes:
+        """The stored bytes; `NotFound` if there are none by that name."""
+        try:
+            return self.path(sha256).read_bytes()
+        except FileNotFoundError as error:
+            raise NotFound(f"photo {sha256} is not in the store; `solesearch catalogue verify` lists what is missing") \
+                from error
+
+    def image(self, sha256: str) -> Image.Image:
+        """The photo's upright RGB pixels."""
+        return read_image(self.read(sha256))
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    if not data:
+        raise BadPhoto("the photo is empty; send the bytes of a picture")
+    if data[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1", b"ftypheif"):
+        raise BadPhoto("HEIC pictures are not read here; send the photo as JPEG (phones convert it on upload)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise BadPhoto(f"the picture has more than {max_pixels // 1_000_000} megapixels; send a smaller one") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise BadPhoto("the file is no picture that can be read; send a JPEG, PNG, WebP, AVIF or GIF") from error
+    if image.width * image.height > max_pixels:
+        raise BadPhoto(f"the picture has {image.width} × {image.height} pixels, more than "
+                       f"{max_pixels // 1_000_000} megapixels; send a smaller one")
+    return image
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I") or image.mode == "F":
+        # Pillow clips 16-bit greys to 255 when it converts; scale them instead.
+        values = np.asarray(image, dtype=np.float64)
+        image = Image.fromarray((values / 257).clip(0, 255).round().astype(np.uint8))
+    if "A" in image.getbands() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, "white")
+        ground.alpha_composite(image)
+        image = ground
+    return image.convert("RGB")

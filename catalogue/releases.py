@@ -1,0 +1,186 @@
+"""Releases and slots: directories written once, named by what is in them, and the rows that say which is live.
+
+A release is built in a temporary folder, synced, renamed, and only then gets its row: a reader never sees half of
+one. Its name is its kind and the digest of its files, so the same build twice is the same release.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from catalogue.errors import BadInput, BadRelease, NotFound, NothingLive
+from catalogue.files import PARTIAL, lock, new_folder, sweep_partial
+from catalogue.tables import Live, Release, now
+
+KINDS = ("network", "index", "detector", "task")
+MANIFEST = "manifest.json"
+
+
+@dataclass
+class Draft:
+    """A release being written: put files in `folder` and facts in `manifest`; `name` is known once it is published."""
+
+    folder: Path
+    manifest: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A release on disk: its name, its folder, and the manifest beside its files."""
+
+    name: str
+    kind: str
+    folder: Path
+    manifest: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or not self.name.startswith(self.kind + "-"):
+            raise BadRelease(f"{self.name!r} is no release of kind {self.kind!r}; kinds are {', '.join(KINDS)}")
+
+
+class Releases:
+    """The releases of one data folder and the slots of its catalogue."""
+
+    def __init__(self, engine: Engine, folder: Path) -> None:
+        self.engine = engine
+        self.folder = folder
+
+    @contextmanager
+    def draft(self, kind: str) -> Iterator[Draft]:
+        """Yield a `Draft`; when the block ends well it is published under its digest, else nothing is left."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with lock(self.folder / f"{kind}.lock", f"writing a {kind} release"):
+            sweep_partial(self.folder / kind)
+            staging = self.folder / kind / (PARTIAL + "staging")
+            with new_folder(staging) as temporary:
+                draft = Draft(temporary)
+                yield draft
+                files = _digests(temporary)
+                manifest = {**draft.manifest, "kind": kind, "files": files}
+                draft.name = f"{kind}-{_digest_of(files)}"
+                (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True))
+            final = self.folder / draft.name
+            if final.exists():
+                shutil.rmtree(staging)
+            else:
+                staging.rename(final)
+            self._record(draft.name)
+
+    def open(self, name: str) -> Published:
+        """The release by name; `NotFound` if there is none, `BadRelease` if its manifest cannot be read."""
+        folder = self.folder / name
+        if "/" in name or not (folder / MANIFEST).is_file():
+            raise NotFound(f"there is no release {name!r}; `solesearch releases` lists what there is")
+        try:
+            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise BadRelease(f"the manifest of {name} cannot be read ({error}); build the release again") from error
+        return Published(name, manifest["kind"], folder, manifest)
+
+    def check(self, release: Published) -> None:
+        """Compare every file with the digest in the manifest; `BadRelease` names the first that differs."""
+        found = _digests(release.folder)
+        for path, digest in release.manifest["files"].items():
+            if found.get(path) != digest:
+                raise BadRelease(f"{path} of {release.name} is missing or altered; build the release again")
+
+    def all(self, kind: str | None = None) -> list[Published]:
+        """Published releases, newest first."""
+        with Session(self.engine.execution_options(readonly=True)) as session:
+            rows = session.scalars(select(Release).order_by(Release.id.desc()))
+            names = [row.name for row in rows if kind in (None, row.kind)]
+        return [self.open(name) for name in names]
+
+    def newest(self, kind: str) -> Published:
+        """The release published last; `NotFound` if there is none of the kind."""
+        found = self.all(kind)
+        if not found:
+            raise NotFound(f"there is no {kind} release yet; " + {
+                "network": "train one with `solesearch train sku`",
+                "index": "build one with `solesearch index build`"}.get(kind, "publish one first"))
+        return found[0]
+
+    def live(self, slot: str) -> Published:
+        """What is live in the slot; `NothingLive` if nothing was ever promoted to it."""
+        name = self.live_name(slot)
+        if name is None:
+            raise NothingLive(f"nothing is live in slot {slot!r} yet; build one, then `solesearch promote {slot}`")
+        return self.open(name)
+
+    def live_name(self, slot: str) -> str | None:
+        """The live release's name, cheaply: one primary-key read."""
+        with Session(self.engine.execution_options(readonly=True)) as session:
+            return session.scalar(select(Release.name).join(Live, Live.release_id == Release.id)
+                                  .where(Live.slot == slot))
+
+    def slots(self) -> dict[str, tuple[str, str | None]]:
+        """Each slot's live release and the one before it."""
+        with Session(self.engine.execution_options(readonly=True)) as session:
+            return {row.slot: (row.release.name, row.former.name if row.former else None)
+                    for row in session.scalars(select(Live).order_by(Live.slot))}
+
+    def promote(self, slot: str, name: str) -> None:
+        """Make the release live: one row moves. Promoting what is live already changes nothing."""
+        release = self.open(name)
+        if release.kind != slot.split(":")[0]:
+            raise BadInput(f"{name} is a {release.kind} release and cannot be live in slot {slot!r}")
+        with Session(self.engine) as session, session.begin():
+            row_id = session.scalar(select(Release.id).where(Release.name == name))
+            if row_id is None:
+                raise NotFound(f"{name} was never published here; `solesearch releases` lists what was")
+            live = session.get(Live, slot)
+            if live is None:
+                session.add(Live(slot=slot, release_id=row_id))
+            elif live.release_id != row_id:
+                live.former_id, live.release_id, live.changed_at = live.release_id, row_id, now()
+
+    def roll_back(self, slot: str) -> str:
+        """Promote what was live before, and return its name; `NothingLive` if there was nothing."""
+        row = self.slots().get(slot)
+        if row is None or row[1] is None:
+            raise NothingLive(f"slot {slot!r} has no former release to roll back to")
+        self.promote(slot, row[1])
+        return row[1]
+
+    def prune(self, keep: int = 2) -> list[str]:
+        """Delete all but the live, the former, the newest `keep` of each kind, and the networks these name."""
+        releases = self.all()
+        kept = {name for pair in self.slots().values() for name in pair if name}
+        for kind in KINDS:
+            kept |= {release.name for release in [r for r in releases if r.kind == kind][:keep]}
+        kept |= {str(release.manifest["network"]) for release in releases
+                 if release.name in kept and "network" in release.manifest}
+        gone = [release.name for release in releases if release.name not in kept]
+        for name in gone:
+            with Session(self.engine) as session, session.begin():
+                session.delete(session.scalars(select(Release).where(Release.name == name)).one())
+            shutil.rmtree(self.folder / name)
+        return gone
+
+    def _record(self, name: str) -> None:
+        release = self.open(name)
+        with Session(self.engine) as session, session.begin():
+            if session.scalar(select(Release.id).where(Release.name == name)) is None:
+                session.add(Release(name=name, kind=release.kind, manifest=dict(release.manifest)))
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name != MANIFEST:
+            with path.open("rb") as file:
+                found[path.relative_to(folder).as_posix()] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def _digest_of(files: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
