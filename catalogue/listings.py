@@ -68,7 +68,7 @@ def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Se
     listing = session.scalar(select(Listing).where(Listing.shop_id == shop_id, Listing.url == found.url))
     digest = content_hash(found, photos)
     if listing is not None and listing.content_hash == digest and listing.gone_at is None:
-        listing.last_seen = now()
+        listing.last_seen, listing.missed = now(), 0
         return "same"
     product = _product_of(session, shop_id, found)
     outcome: Outcome = "changed"
@@ -81,7 +81,7 @@ def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Se
     listing.product_id = product.id
     listing.title, listing.price, listing.currency = found.title, found.price, found.currency
     listing.available, listing.sizes, listing.sources = found.available, dict(found.sizes), dict(found.sources)
-    listing.content_hash, listing.gone_at = digest, None
+    listing.content_hash, listing.gone_at, listing.missed = digest, None, 0
     listing.last_seen = listing.last_changed = now()
     session.flush()
     if price_changed:

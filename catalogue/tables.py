@@ -101,7 +101,10 @@ class Product(Table):
 
 
 class Listing(Table):
-    """One product page of one shop. `content_hash` covers the extracted fields: it alone says whether it changed."""
+    """One product page of one shop. `content_hash` covers the extracted fields: it alone says whether it changed.
+
+    `missed` counts the complete crawls in a row that did not find it; enough of them set `gone_at`.
+    """
 
     __tablename__ = "listings"
     __table_args__ = (UniqueConstraint("shop_id", "url"),)
@@ -119,6 +122,7 @@ class Listing(Table):
     first_seen: Mapped[datetime] = mapped_column(default=now)
     last_seen: Mapped[datetime] = mapped_column(default=now)
     last_changed: Mapped[datetime] = mapped_column(default=now)
+    missed: Mapped[int] = mapped_column(default=0)
     gone_at: Mapped[datetime | None]
     shop: Mapped[Shop] = relationship()
     product: Mapped[Product] = relationship(back_populates="listings")
@@ -189,13 +193,18 @@ class PhotoSplit(Table):
 
 
 class CrawlRun(Table):
-    """One crawl of one shop: its counters by outcome and how it ended (`running`, `done`, `partial`, `failed`)."""
+    """One crawl of one shop: its counters by outcome and how it ended (`running`, `done`, `partial`, `failed`).
+
+    `holder` is the process that works on it and `beat_at` its latest sign of life. A run without `finished_at` has
+    addresses left to visit: the next crawl of the shop goes on with it.
+    """
 
     __tablename__ = "crawl_runs"
     id: Mapped[int] = mapped_column(primary_key=True)
     shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"), index=True)
     state: Mapped[str] = mapped_column(String(10), default="running")
     counters: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    holder: Mapped[str] = mapped_column(String(100), default="")
     started_at: Mapped[datetime] = mapped_column(default=now)
     beat_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]

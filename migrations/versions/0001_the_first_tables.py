@@ -11,7 +11,6 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply this change."""
-
     op.create_table(
         "models",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -63,6 +62,7 @@ def upgrade() -> None:
         sa.Column("shop_id", sa.Integer(), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("counters", sa.JSON(), nullable=False),
+        sa.Column("holder", sa.String(length=100), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("beat_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
@@ -117,9 +117,7 @@ def upgrade() -> None:
         sa.Column("answered_product_id", sa.Integer(), nullable=True),
         sa.Column("release", sa.String(length=80), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["answered_product_id"], ["products.id"], name=op.f("fk_feedback_answered_product_id")
-        ),
+        sa.ForeignKeyConstraint(["answered_product_id"], ["products.id"], name=op.f("fk_feedback_answered_product_id")),
         sa.ForeignKeyConstraint(["product_id"], ["products.id"], name=op.f("fk_feedback_product_id")),
         sa.ForeignKeyConstraint(["sha256"], ["photos.sha256"], name=op.f("fk_feedback_sha256")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_feedback")),
@@ -156,9 +154,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["product_id"], ["products.id"], name=op.f("fk_gallery_items_product_id")),
         sa.ForeignKeyConstraint(["sha256"], ["photos.sha256"], name=op.f("fk_gallery_items_sha256")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_gallery_items")),
-        sa.UniqueConstraint(
-            "product_id", "sha256", "box", name=op.f("uq_gallery_items_product_id_sha256_box")
-        ),
+        sa.UniqueConstraint("product_id", "sha256", "box", name=op.f("uq_gallery_items_product_id_sha256_box")),
         sqlite_autoincrement=True,
     )
     op.create_table(
@@ -177,6 +173,7 @@ def upgrade() -> None:
         sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_changed", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("missed", sa.Integer(), nullable=False),
         sa.Column("gone_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["product_id"], ["products.id"], name=op.f("fk_listings_product_id")),
         sa.ForeignKeyConstraint(["shop_id"], ["shops.id"], name=op.f("fk_listings_shop_id")),
@@ -215,9 +212,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["product_id"], ["products.id"], name=op.f("fk_product_photos_product_id")),
         sa.ForeignKeyConstraint(["sha256"], ["photos.sha256"], name=op.f("fk_product_photos_sha256")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_product_photos")),
-        sa.UniqueConstraint(
-            "product_id", "sha256", "origin", name=op.f("uq_product_photos_product_id_sha256_origin")
-        ),
+        sa.UniqueConstraint("product_id", "sha256", "origin", name=op.f("uq_product_photos_product_id_sha256_origin")),
     )
     with op.batch_alter_table("product_photos", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_product_photos_listing_id"), ["listing_id"], unique=False)
@@ -226,7 +221,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo this change."""
-
     with op.batch_alter_table("product_photos", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_product_photos_sha256"))
         batch_op.drop_index(batch_op.f("ix_product_photos_listing_id"))
