@@ -1,0 +1,119 @@
+"""Augmentation of whole batches on the training device; light may change, hue never does: it tells colourways apart."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.recipes import Recipe
+
+
+def augment(packed: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
+    """Return float RGB 0–255 (n, 3, s, s) made of packed uint8 pixels and masks (n, s, s, 4)."""
+    x = packed.permute(0, 3, 1, 2).float()                                  # (n, 4, s, s)
+    x = _warp(x, recipe, random)
+    pixels, mask = x[:, :3], x[:, 3:].clamp(0, 255) / 255
+    pixels = _replace_ground(pixels, mask, recipe.background, random)
+    pixels = _relight(pixels, recipe.light, random)
+    pixels = _degrade(pixels, recipe.blur, random)
+    pixels = _erase(pixels, recipe.erase, random)
+    return pixels.clamp(0, 255)
+
+
+def _uniform(n: int, low: float, high: float, random: torch.Generator) -> Tensor:
+    return low + (high - low) * torch.rand(n, 1, 1, 1, generator=random, device=random.device)
+
+
+def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
+    """Flip, rotate, scale, shift, stretch and tilt by one perspective map a photo."""
+    n, strength = len(x), recipe.geometry
+    if not strength and not recipe.flip:
+        return x
+
+    def draw(low: float, high: float) -> Tensor:
+        return _uniform(n, low, high, random).flatten()
+
+    angle = draw(-1, 1) * math.radians(22) * strength
+    zoom = torch.exp2(draw(-0.75, 0.75) * strength)                     # < 1 shows a part, > 1 a smaller shoe
+    stretch = torch.exp2(draw(-0.25, 0.25) * strength)
+    mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0) if recipe.flip else torch.ones(n, device=x.device)
+    shift_x, shift_y = draw(-0.22, 0.22) * strength, draw(-0.22, 0.22) * strength
+    tilt_x, tilt_y = draw(-0.22, 0.22) * strength, draw(-0.22, 0.22) * strength
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    zero, one = torch.zeros_like(cos), torch.ones_like(cos)
+    matrix = torch.stack([                                              # (n, 3, 3): output to input coordinates
+        torch.stack([zoom * stretch * cos * mirror, -zoom * sin, shift_x], 1),
+        torch.stack([zoom * stretch * sin * mirror, zoom * cos, shift_y], 1),
+        torch.stack([tilt_x, tilt_y, one + zero], 1)], 1)
+    size = x.shape[-1]
+    line = (torch.arange(size, device=x.device) + 0.5) * (2 / size) - 1
+    grid = torch.stack([line.expand(size, size), line[:, None].expand(size, size), torch.ones(size, size,
+                        device=x.device)], -1).view(1, -1, 3)           # (1, s·s, 3)
+    mapped = grid @ matrix.transpose(1, 2)                              # (n, s·s, 3)
+    mapped = mapped[..., :2] / mapped[..., 2:].clamp(min=0.3)
+    return F.grid_sample(x, mapped.view(n, size, size, 2), mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _replace_ground(pixels: Tensor, mask: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """Put another ground behind shoes on a plain one: smooth colours, coarse texture, or a piece of another photo."""
+    if not share:
+        return pixels
+    n, size = len(pixels), pixels.shape[-1]
+    device = pixels.device
+    ground = torch.zeros_like(pixels)
+    for cells, weight in ((2, 1.0), (6, 0.5), (size // 4, 0.35), (size, 0.2)):
+        noise = torch.rand(n, 3, cells, cells, generator=random, device=device) - 0.5
+        # Mostly grey noise: grounds in the world are rarely rainbows.
+        noise = 0.75 * noise.mean(1, keepdim=True) * 1.7 + 0.25 * noise
+        strength = weight * _uniform(n, 0, 1, random)
+        ground = ground + strength * F.interpolate(noise, (size, size), mode="bilinear", align_corners=False)
+    tone = torch.rand(n, 3, 1, 1, generator=random, device=device)
+    tone = 0.6 * tone.mean(1, keepdim=True) + 0.4 * tone
+    ground = 255 * (tone + ground)
+    other = pixels[torch.randperm(n, generator=random, device=device)].roll(size // 2, dims=-1)
+    ground = torch.where(_uniform(n, 0, 1, random) < 0.25, other, ground)
+    chosen = _uniform(n, 0, 1, random) < share
+    replaced = mask * pixels + (1 - mask) * ground.clamp(0, 255)
+    return torch.where(chosen, replaced, pixels)
+
+
+def _relight(pixels: Tensor, strength: float, random: torch.Generator) -> Tensor:
+    """Exposure, gamma, contrast, the light's warmth (red against blue, a little green), and a gradient of shade."""
+    if not strength:
+        return pixels
+    n, size = len(pixels), pixels.shape[-1]
+    x = (pixels / 255).clamp(1e-4, 1) ** torch.exp2(_uniform(n, -0.6, 0.6, random) * strength)
+    warmth, tint = _uniform(n, -0.22, 0.22, random) * strength, _uniform(n, -0.06, 0.06, random) * strength
+    gains = torch.cat([1 + warmth, 1 + tint, 1 - warmth], 1)             # (n, 3, 1, 1)
+    x = x * gains * torch.exp2(_uniform(n, -0.7, 0.45, random) * strength)
+    x = (x - 0.5) * (1 + _uniform(n, -0.35, 0.25, random) * strength) + 0.5
+    corners = 1 - 0.5 * strength * torch.rand(n, 1, 2, 2, generator=random, device=pixels.device)
+    shade = F.interpolate(corners, (size, size), mode="bilinear", align_corners=True)
+    return x.clamp(0, 1) * shade * 255
+
+
+def _degrade(pixels: Tensor, strength: float, random: torch.Generator) -> Tensor:
+    """Blur by going through a lower resolution, and sensor noise."""
+    if not strength:
+        return pixels
+    n, size = len(pixels), pixels.shape[-1]
+    factor = 1 + 2.5 * strength * float(torch.rand((), generator=random, device=pixels.device))
+    low = F.interpolate(pixels, (max(8, int(size / factor)),) * 2, mode="area")
+    soft = F.interpolate(low, (size, size), mode="bilinear", align_corners=False)
+    pixels = torch.where(_uniform(n, 0, 1, random) < 0.5, soft, pixels)
+    noise = torch.randn(pixels.shape, generator=random, device=pixels.device)
+    return pixels + noise * _uniform(n, 0, 18, random) * strength
+
+
+def _erase(pixels: Tensor, share: float, random: torch.Generator) -> Tensor:
+    """Cover a rectangle with one colour (Zhong et al. 2017, "Random erasing")."""
+    if not share:
+        return pixels
+    n, size = len(pixels), pixels.shape[-1]
+    line = torch.arange(size, device=pixels.device) / size
+    centre_x, centre_y = _uniform(n, 0, 1, random), _uniform(n, 0, 1, random)
+    half_x, half_y = _uniform(n, 0.05, 0.22, random), _uniform(n, 0.05, 0.22, random)
+    inside = ((line.view(1, 1, 1, -1) - centre_x).abs() < half_x) & ((line.view(1, 1, -1, 1) - centre_y).abs() < half_y)
+    colour = 255 * torch.rand(n, 3, 1, 1, generator=random, device=pixels.device)
+    return torch.where(inside & (_uniform(n, 0, 1, random) < share), colour, pixels)

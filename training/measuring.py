@@ -1,0 +1,83 @@
+"""Measures of a network on a snapshot's held-out photos: accuracy, recall, and a temperature."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from catalogue.snapshots import SnapshotPhoto
+from vision import measures
+from vision.networks import Network, ServingForm
+
+MOST_QUERIES = 1000
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the network says of every photo of a snapshot: unit embeddings (n, d) and logits (n, c)."""
+
+    vectors: np.ndarray
+    logits: np.ndarray
+
+
+def predict(network: Network, packed: np.ndarray, device: torch.device, batch: int = 128) -> Predictions:
+    """Run the network, unaugmented and in float32, over packed pixels (n, s, s, 4)."""
+    serving = ServingForm(network)
+    was_training = network.training
+    network.eval()
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, len(packed), batch):
+            pixels = torch.from_numpy(np.ascontiguousarray(packed[start:start + batch, ..., :3])).to(device)
+            vectors, logits = serving(pixels)
+            parts.append((vectors.float().cpu().numpy(), logits.float().cpu().numpy()))
+    network.train(was_training)
+    return Predictions(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+
+
+def held_out(found: Predictions, photos: Sequence[SnapshotPhoto], classes: Sequence[str]) -> dict[str, float]:
+    """Return accuracy on `val` photos and recall@1 of `val` and `unseen` photos among all others."""
+    sides = np.array([photo.split for photo in photos])
+    number = {key: at for at, key in enumerate(classes)}
+    rows: dict[str, float] = {}
+    val = [row for row, photo in enumerate(photos) if photo.split == "val" and photo.product_key in number]
+    if val:
+        truth = np.array([number[photos[row].product_key] for row in val])
+        ranked = np.argsort(-found.logits[val], axis=1)[:, :5]
+        rows["val_top1"] = float((ranked[:, 0] == truth).mean())
+        rows["val_top5"] = float((ranked == truth[:, None]).any(1).mean())
+    products = np.array([photo.product_id for photo in photos])
+    groups = np.unique([photo.group for photo in photos], return_inverse=True)[1]
+    for side in ("val", "unseen"):
+        queries = np.flatnonzero(sides == side)
+        if len(queries) > MOST_QUERIES:
+            queries = np.random.default_rng(0).choice(queries, MOST_QUERIES, replace=False)
+        hits = _hits(found.vectors, products, groups, queries)
+        if len(hits):
+            rows[f"{side}_recall1"] = float(hits[:, 0].mean())
+    return rows
+
+
+def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
+    """Return the temperature that minimises the negative log-likelihood (Guo et al. 2017); 1 without photos to fit on.
+
+    logits: (n, c), truth: (n,). Searched on a grid from 0.25 to 8: one number, so a grid is exact enough.
+    """
+    if not len(logits):
+        return 1.0
+    grid = np.exp2(np.linspace(-2, 3, 61))
+
+    def loss(temperature: float) -> float:
+        scaled = logits / temperature
+        scaled = scaled - scaled.max(axis=1, keepdims=True)
+        return float((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(truth)), truth]).mean())
+
+    return float(min(grid, key=loss))
+
+
+def _hits(vectors: np.ndarray, products: np.ndarray, groups: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    answerable = [row for row in queries if ((products == products[row]) & (groups != groups[row])).any()]
+    scores = vectors[answerable] @ vectors.T
+    scores[groups[answerable][:, None] == groups[None, :]] = -np.inf
+    return measures.ranked_hits(scores, products[answerable], products)

@@ -1,0 +1,56 @@
+"""Photos decoded once: a packed file of preprocessed uint8 pixels with a mask of what is not plain ground."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from catalogue.files import write_file
+from catalogue.photos import PhotoStore
+from vision.preprocessing import Preprocessing, border_colour
+
+log = logging.getLogger(__name__)
+NEAR_GROUND = 14
+
+
+def pack(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, folder: Path,
+         watch: Callable[[int], None] | None = None) -> np.ndarray:
+    """Return pixels and mask of the photos as uint8 (n, size, size, 4), memory-mapped from a file in `folder`.
+
+    The file is made once; a run that finds it whole (`pixels.done` holds its names) reads it again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, done, listing = folder / "pixels.u8", folder / "pixels.done", "\n".join(names).encode()
+    shape = (len(names), preprocessing.size, preprocessing.size, 4)
+    if not (done.is_file() and done.read_bytes() == listing):
+        done.unlink(missing_ok=True)
+        packed = np.memmap(path, np.uint8, "w+", shape=shape)
+        for row, name in enumerate(names):
+            pixels = preprocessing.pixels(store.image(name))
+            packed[row, ..., :3] = pixels
+            packed[row, ..., 3] = foreground(pixels)
+            if watch is not None:
+                watch(row + 1)
+        packed.flush()
+        write_file(done, listing)
+    return np.memmap(path, np.uint8, "r", shape=shape)
+
+
+def foreground(pixels: np.ndarray) -> np.ndarray:
+    """Return a mask uint8 (h, w): 0 on the plain ground around a studio shoe, 255 elsewhere.
+
+    Ground is what resembles the border's median colour and is connected to the border. A photo whose border is not
+    plain (a street photo) has no such ground: its mask is 255 everywhere.
+    """
+    distance = np.abs(pixels.astype(np.int16) - border_colour(pixels).astype(np.int16)).max(axis=2)
+    near = distance <= NEAR_GROUND
+    edge = np.zeros_like(near)
+    edge[0], edge[-1], edge[:, 0], edge[:, -1] = True, True, True, True
+    if near[edge].mean() < 0.7:
+        return np.full(near.shape, 255, np.uint8)
+    labels, _ = ndimage.label(near)
+    touching = np.unique(labels[edge & near])
+    ground = np.isin(labels, touching[touching > 0])
+    return np.where(ground, 0, 255).astype(np.uint8)

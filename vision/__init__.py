@@ -1,0 +1,1 @@
+"""Pixels to numbers: networks, preprocessing, their saved form, runtimes, the embedder, measures of arrays."""

@@ -1,0 +1,84 @@
+"""Retrieval and classification measures as functions of NumPy arrays; intervals resample whole products."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Measures of one evaluation. `ci95` bounds recall@1 by bootstrap over query products; shares lie in [0, 1]."""
+
+    queries: int
+    products: int
+    recall_at_1: float
+    recall_at_5: float
+    recall_at_10: float
+    map_at_10: float
+    ci95: tuple[float, float]
+
+    def as_dict(self) -> dict[str, object]:
+        """The measures under the names people print: `recall@1`, `mAP@10`, …"""
+        return {"recall@1": self.recall_at_1, "recall@5": self.recall_at_5, "recall@10": self.recall_at_10,
+                "mAP@10": self.map_at_10, "ci95": list(self.ci95), "queries": self.queries, "products": self.products}
+
+
+def ranked_hits(scores: np.ndarray, query_labels: np.ndarray, gallery_labels: np.ndarray, k: int = 10) -> np.ndarray:
+    """Return whether each query's k best *distinct products* are its own: bool (q, k), best first.
+
+    scores: (q, g), higher is nearer, -inf where a gallery item is hidden from a query. Labels are product numbers
+    (q,) and (g,). A product's score is that of its best item, as it is when serving.
+    """
+    labels, columns = np.unique(gallery_labels, return_inverse=True)
+    best = np.full((len(scores), len(labels)), -np.inf, np.float32)
+    order = np.argsort(columns, kind="stable")
+    starts = np.searchsorted(columns[order], np.arange(len(labels)))
+    if len(labels):
+        best = np.maximum.reduceat(scores[:, order], starts, axis=1)
+    top = np.argsort(-best, axis=1, kind="stable")[:, :k]
+    hits = (labels[top] == query_labels[:, None]) & np.isfinite(np.take_along_axis(best, top, axis=1))
+    return np.pad(hits, ((0, 0), (0, k - hits.shape[1])))
+
+
+def retrieval(hits: np.ndarray, query_labels: np.ndarray, seed: int = 0) -> Retrieval:
+    """Summarise the hits (q, 10) of queries with product labels (q,).
+
+    Each product can be right once in a ranking, so average precision is the reciprocal rank.
+    """
+    if not len(hits):
+        nothing = float("nan")
+        return Retrieval(0, 0, nothing, nothing, nothing, nothing, (nothing, nothing))
+    rank = 1 / np.arange(1, hits.shape[1] + 1)
+    return Retrieval(len(hits), len(np.unique(query_labels)), float(hits[:, 0].mean()),
+                     float(hits[:, :5].any(1).mean()), float(hits[:, :10].any(1).mean()),
+                     float((hits * rank).max(1).mean()), cluster_interval(hits[:, 0], query_labels, seed))
+
+
+def cluster_interval(values: np.ndarray, clusters: np.ndarray, seed: int = 0, draws: int = 1000) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of the mean of values (n,), resampling clusters (n,) whole."""
+    _, at = np.unique(clusters, return_inverse=True)
+    sums, counts = np.bincount(at, weights=values), np.bincount(at)
+    chosen = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
+    means = sums[chosen].sum(1) / counts[chosen].sum(1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def leave_one_out(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Query every photo of a product with more than one group against all others; return (scores, query rows).
+
+    vectors: unit (n, d); labels: products (n,); groups: near-duplicate groups (n,): a query's own group is hidden, so
+    that a rendition of the same picture never answers for it. scores: (q, n) with -inf where hidden.
+    """
+    queries = np.array([row for row in range(len(labels))
+                        if ((labels == labels[row]) & (groups != groups[row])).any()], dtype=int)
+    scores = vectors[queries] @ vectors.T
+    scores[groups[queries][:, None] == groups[None, :]] = -np.inf
+    return scores, queries
+
+
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
+    """Return the mean gap between confidence (n,) and accuracy of right (n,) over equal-width bins."""
+    at = np.minimum((confidence * bins).astype(int), bins - 1)
+    filled = [at == number for number in range(bins) if (at == number).any()]
+    return float(sum(abs(confidence[inside].mean() - right[inside].mean()) * inside.mean() for inside in filled))

@@ -1,0 +1,48 @@
+"""The one way a photo becomes network input, for training, index build and serving alike; needs no torch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Fit the photo into a `size` × `size` square, whole and undistorted, on a ground of its own border colour.
+
+    `mean` and `std` (of RGB in [0, 1]) are applied inside the network, so that what is handed over stays uint8.
+    """
+
+    size: int = 128
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.size <= 1024:
+            raise ValueError(f"input size {self.size} px; it must lie between 16 and 1024")
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """Return the upright RGB image as uint8 (size, size, 3)."""
+        scale = self.size / max(image.size)
+        inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        small = np.asarray(image.resize(inner, Image.Resampling.BILINEAR, reducing_gap=3.0))
+        square = np.empty((self.size, self.size, 3), np.uint8)
+        square[:] = border_colour(small)
+        top, left = (self.size - inner[1]) // 2, (self.size - inner[0]) // 2
+        square[top:top + inner[1], left:left + inner[0]] = small
+        return square
+
+    def batch(self, images: list[Image.Image]) -> np.ndarray:
+        """Return the images as uint8 (n, size, size, 3)."""
+        if not images:
+            return np.empty((0, self.size, self.size, 3), np.uint8)
+        return np.stack([self.pixels(image) for image in images])
+
+
+def border_colour(pixels: np.ndarray) -> np.ndarray:
+    """Return the median colour (3,) uint8 of the outermost pixels of an image (h, w, 3)."""
+    edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
+    return np.median(np.concatenate(edges), axis=0).astype(np.uint8)
