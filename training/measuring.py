@@ -53,8 +53,9 @@ def held_out(found: Predictions, photos: Sequence[SnapshotPhoto], classes: Seque
         queries = np.flatnonzero(sides == side)
         if len(queries) > MOST_QUERIES:
             queries = np.random.default_rng(0).choice(queries, MOST_QUERIES, replace=False)
-        hits = _hits(found.vectors, products, groups, queries)
-        if len(hits):
+        scores, asked = measures.leave_one_out(found.vectors, products, groups, queries)
+        if len(asked):
+            hits = measures.ranked_hits(scores, products[asked], products)
             rows[f"{side}_recall1"] = float(hits[:, 0].mean())
     return rows
 
@@ -75,9 +76,3 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
 
     return float(min(grid, key=loss))
 
-
-def _hits(vectors: np.ndarray, products: np.ndarray, groups: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    answerable = [row for row in queries if ((products == products[row]) & (groups != groups[row])).any()]
-    scores = vectors[answerable] @ vectors.T
-    scores[groups[answerable][:, None] == groups[None, :]] = -np.inf
-    return measures.ranked_hits(scores, products[answerable], products)

@@ -64,14 +64,14 @@ def cluster_interval(values: np.ndarray, clusters: np.ndarray, seed: int = 0, dr
     return float(low), float(high)
 
 
-def leave_one_out(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Query every photo of a product with more than one group against all others; return (scores, query rows).
+def leave_one_out(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray,
+                  rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ask with each of `rows` whose product has a photo of another group; return (scores, the rows asked).
 
     vectors: unit (n, d); labels: products (n,); groups: near-duplicate groups (n,): a query's own group is hidden, so
     that a rendition of the same picture never answers for it. scores: (q, n) with -inf where hidden.
     """
-    queries = np.array([row for row in range(len(labels))
-                        if ((labels == labels[row]) & (groups != groups[row])).any()], dtype=int)
+    queries = np.array([row for row in rows if ((labels == labels[row]) & (groups != groups[row])).any()], dtype=int)
     scores = vectors[queries] @ vectors.T
     scores[groups[queries][:, None] == groups[None, :]] = -np.inf
     return scores, queries

@@ -1,0 +1,79 @@
+"""Building an index release: every product photo through the serving embedder into a measured gallery."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from PIL import Image
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from catalogue.errors import NotFound
+from catalogue.gallery_items import register
+from catalogue.photos import PhotoStore
+from catalogue.queries import ProductPhotoRow, product_photos
+from catalogue.releases import Published, Releases
+from catalogue.snapshots import near_duplicate_groups
+from index.decision import fit_decision
+from index.evaluate import evaluate
+from index.gallery import Gallery
+from vision.embedder import Embedder
+
+
+def build(database: Engine, store: PhotoStore, releases: Releases, network: Published, embedder: Embedder,
+          sides: Mapping[str, str], watch: Callable[[int, int], None] | None = None) -> str:
+    """Embed the whole catalogue and publish the index; return its name. Nothing becomes live by it.
+
+    `sides` maps a photo's sha256 to its side in the snapshot the network was trained on. `watch(done, total)` hears
+    of progress. A build that is killed leaves nothing but a folder that the next build sweeps.
+    """
+    with Session(database) as session, session.begin():
+        rows = product_photos(session)
+        ids = register(session, [(row.product_id, row.sha256) for row in rows])
+    if not rows:
+        raise NotFound("the catalogue has no photos to index; crawl a shop or `solesearch catalogue import` first")
+    with releases.draft("index") as draft:
+        names = list(dict.fromkeys(row.sha256 for row in rows))
+        vectors = embed_photos(store, embedder, names, watch)
+        gallery = gallery_of(rows, ids, dict(zip(names, vectors, strict=True)), sides)
+        gallery.write(draft.folder)
+        decision = fit_decision(gallery)
+        draft.manifest.update(
+            network=network.name, preprocessing=network.manifest["files"].get("model.json", ""),
+            width=embedder.card.width, items=len(gallery.ids), products=len(gallery.product_ids),
+            measures=evaluate(gallery), decision=decision.as_dict() if decision else None)
+    return draft.name
+
+
+def embed_photos(store: PhotoStore, embedder: Embedder, names: list[str],
+                 watch: Callable[[int, int], None] | None = None) -> np.ndarray:
+    """Return the embeddings (n, d) of stored photos."""
+    def images() -> Iterator[Image.Image]:
+        for done, name in enumerate(names):
+            yield store.image(name)
+            if watch is not None:
+                watch(done + 1, len(names))
+
+    return np.concatenate([part.vectors for part in embedder.stream(images())])
+
+
+def gallery_of(rows: list[ProductPhotoRow], ids: Mapping[tuple[int, str], int], vectors: Mapping[str, np.ndarray],
+               sides: Mapping[str, str]) -> Gallery:
+    """Arrange catalogue rows and their vectors as a gallery."""
+    groups = near_duplicate_groups(rows)
+    numbers = {name: at for at, name in enumerate(dict.fromkeys(groups.values()))}
+    products = {row.product_id: row for row in rows}
+    ordered = [products[number] for number in sorted(products)]
+    # A model is known where it is not just the product's own key.
+    known = dict.fromkeys(row.model_key for row in ordered if row.model_key != row.product_key)
+    model_keys = {key: at for at, key in enumerate(known)}
+    return Gallery(
+        ids=np.array([ids[row.product_id, row.sha256] for row in rows], np.int64),
+        products=np.array([row.product_id for row in rows], np.int64),
+        photos=np.array([row.sha256 for row in rows]),
+        groups=np.array([numbers[groups[row.sha256]] for row in rows], np.int64),
+        sides=np.array([sides.get(row.sha256, "new") for row in rows]),
+        vectors=np.stack([vectors[row.sha256] for row in rows]).astype(np.float32),
+        product_ids=np.array([row.product_id for row in ordered], np.int64),
+        keys=np.array([row.product_key for row in ordered]),
+        brands=np.array([row.brand for row in ordered]),
+        models=np.array([model_keys.get(row.model_key, -1) for row in ordered], np.int64))

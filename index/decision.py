@@ -1,0 +1,161 @@
+"""The calibrated decision: how likely the best match is right, and what to call the answer.
+
+Fitted when an index is built, on its own photos: each is asked once with its product in the gallery and once with it
+taken out, so that both a right answer and a shoe we do not have are among the examples.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
+
+from index.gallery import Gallery
+
+EXACT, SAME_MODEL, SIMILAR, UNKNOWN = "exact", "same model, other colour", "similar", "unknown"
+FEWEST_QUERIES = 20
+FALSE_ACCEPTS = 0.05
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the decision looks at: best score, lead over the second product and the next model, photos behind it."""
+
+    score: float
+    lead: float
+    model_lead: float
+    photos: int
+
+    def features(self) -> list[float]:
+        """The inputs of the logistic models."""
+        return [self.score, self.lead, self.model_lead, float(np.log(max(self.photos, 1)))]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Two logistic models (product right? model right?), their thresholds, and the score below which nothing is alike.
+
+    `false_accepts` and `true_accepts` are shares at the exact threshold on the `queries` it was fitted with;
+    `fitted_on` is `held-out` (photos the network never trained on) or `all`.
+    """
+
+    product: tuple[float, ...]
+    model: tuple[float, ...]
+    exact_from: float
+    model_from: float
+    similar_from: float
+    false_accepts: float
+    true_accepts: float
+    queries: int
+    fitted_on: str
+
+    def decide(self, evidence: Evidence) -> tuple[str, float]:
+        """Return the verdict and the probability that the best match is the very product."""
+        values = np.array([1.0, *evidence.features()])
+        exact, model = float(expit(values @ self.product)), float(expit(values @ self.model))
+        if exact >= self.exact_from:
+            return EXACT, exact
+        if model >= self.model_from:
+            return SAME_MODEL, exact
+        return (SIMILAR if evidence.score >= self.similar_from else UNKNOWN), exact
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for the manifest."""
+        return asdict(self)
+
+
+def read_decision(raw: dict[str, Any] | None) -> Decision | None:
+    """The decision of a manifest; None where the index was too small to fit one."""
+    return None if raw is None else Decision(**{**raw, "product": tuple(raw["product"]), "model": tuple(raw["model"])})
+
+
+def evidence_of(scores: np.ndarray, models: np.ndarray, photos: int) -> Evidence:
+    """Evidence from one query's ranked distinct products: scores and models (m,), best first; photos of the first."""
+    others = scores[models != models[0]]
+    return Evidence(float(scores[0]), float(scores[0] - scores[1]) if len(scores) > 1 else float(scores[0] + 1),
+                    float(scores[0] - others[0]) if len(others) else float(scores[0] + 1), photos)
+
+
+def fit_decision(gallery: Gallery) -> Decision | None:
+    """Fit on the gallery's photos, those the network never trained on where they are enough; None if too few."""
+    held_out = np.isin(gallery.sides, ("val", "unseen", "new"))
+    for fitted_on, allowed in (("held-out", held_out), ("all", np.ones_like(held_out))):
+        cases = _cases(gallery, np.flatnonzero(allowed))
+        if len(cases) >= 2 * FEWEST_QUERIES:
+            return _fit(cases, fitted_on)
+    return None
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One example: the evidence, whether its product is in the gallery, whether product and model came out right."""
+
+    evidence: Evidence
+    present: bool
+    product_right: bool
+    model_right: bool
+
+
+def _cases(gallery: Gallery, rows: np.ndarray) -> list[_Case]:
+    models = gallery.item_models
+    cases = []
+    for row in rows:
+        own = gallery.products == gallery.products[row]
+        same_group = gallery.groups == gallery.groups[row]
+        if not (own & ~same_group).any():
+            continue
+        scores = gallery.vectors @ gallery.vectors[row]
+        for present in (True, False):
+            visible = ~(same_group if present else own)
+            found = _rank(scores[visible], gallery.products[visible], models[visible])
+            if found is None:
+                continue
+            best_products, best_scores, best_models = found
+            count = int(gallery.photo_counts[gallery.product_row[int(best_products[0])]])
+            cases.append(_Case(evidence_of(best_scores, best_models, count), present,
+                               bool(present and best_products[0] == gallery.products[row]),
+                               bool(best_models[0] == models[row])))
+    return cases
+
+
+def _rank(scores: np.ndarray, products: np.ndarray, models: np.ndarray) -> tuple[np.ndarray, ...] | None:
+    if not len(scores):
+        return None
+    order = np.argsort(-scores, kind="stable")
+    _, first = np.unique(products[order], return_index=True)
+    best = order[np.sort(first)][:50]
+    return products[best], scores[best], models[best]
+
+
+def _fit(cases: list[_Case], fitted_on: str) -> Decision:
+    features = np.array([case.evidence.features() for case in cases])
+    present = np.array([case.present for case in cases])
+    right = np.array([case.product_right for case in cases])
+    model_right = np.array([case.model_right for case in cases])
+    product, model = _logistic(features, right), _logistic(features, model_right)
+    ones = np.column_stack([np.ones(len(features)), features])
+    exact = expit(ones @ product)
+    # The share of absent shoes taken for one of ours is held down, and never at even odds or worse.
+    exact_from = max(0.5, float(np.quantile(exact[~present], 1 - FALSE_ACCEPTS))) if (~present).any() else 0.5
+    return Decision(tuple(map(float, product)), tuple(map(float, model)), exact_from, 0.5,
+                    float(np.median([case.evidence.score for case in cases if not case.present])),
+                    float((exact[~present] >= exact_from).mean()),
+                    float((exact[present & right] >= exact_from).mean()) if (present & right).any() else 0.0,
+                    int(present.sum()), fitted_on)
+
+
+def _logistic(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return intercept and weights (1 + f,) of a ridge logistic regression of labels (n,) on features (n, f)."""
+    middle, spread = features.mean(0), features.std(0) + 1e-6
+    inputs = np.column_stack([np.ones(len(features)), (features - middle) / spread])
+    signs = np.where(labels, 1.0, -1.0)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        margins = signs * (inputs @ weights)
+        gradient = -(inputs * (signs * expit(-margins))[:, None]).mean(0)
+        penalty = np.append(0.0, weights[1:]) * 1e-2
+        return float(np.logaddexp(0, -margins).mean() + 0.5 * penalty @ weights), gradient + penalty
+
+    weights = minimize(loss, np.zeros(inputs.shape[1]), jac=True, method="L-BFGS-B").x
+    return np.append(weights[0] - (weights[1:] * middle / spread).sum(), weights[1:] / spread)

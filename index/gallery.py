@@ -1,0 +1,91 @@
+"""The gallery: which vector shows which product, and its saved form beside the FAISS file."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from catalogue.errors import BadRelease
+
+FAISS_FILE = "index.faiss"
+ITEMS_FILE = "gallery.npz"
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """n items of m products.
+
+    Items: `ids` int64 (n,) gallery-item ids, `products` int64 (n,) product ids, `photos` (n,) sha256 names, `groups`
+    int64 (n,) near-duplicate groups, `sides` (n,) the snapshot side of the photo when the network was trained (`train`,
+    `val`, `unseen`; `new` if it came later), `vectors` float32 (n, d) of unit length.
+    Products: `product_ids` int64 (m,) sorted, with `keys`, `brands` (m,) and `models` int64 (m,): equal models are
+    colourways of one another, -1 where the model is not known.
+    """
+
+    ids: np.ndarray
+    products: np.ndarray
+    photos: np.ndarray
+    groups: np.ndarray
+    sides: np.ndarray
+    vectors: np.ndarray
+    product_ids: np.ndarray
+    keys: np.ndarray
+    brands: np.ndarray
+    models: np.ndarray
+
+    def __post_init__(self) -> None:
+        columns = (self.ids, self.products, self.photos, self.groups, self.sides, self.vectors)
+        items = {len(column) for column in columns}
+        if len(items) != 1 or len(np.unique(self.ids)) != len(self.ids):
+            raise ValueError("gallery columns must be of one length and ids unique")
+        if not np.isin(self.products, self.product_ids).all():
+            raise ValueError("a gallery item names a product that the gallery does not hold")
+
+    @cached_property
+    def row_of(self) -> dict[int, int]:
+        """Gallery-item id → row."""
+        return {int(number): row for row, number in enumerate(self.ids)}
+
+    @cached_property
+    def product_row(self) -> dict[int, int]:
+        """Product id → row of the product columns."""
+        return {int(number): row for row, number in enumerate(self.product_ids)}
+
+    @cached_property
+    def photo_counts(self) -> np.ndarray:
+        """How many items each product has, (m,)."""
+        return np.bincount([self.product_row[int(product)] for product in self.products],
+                           minlength=len(self.product_ids))
+
+    @cached_property
+    def item_models(self) -> np.ndarray:
+        """A model number for every item (n,): products without a known model are a model of their own (negative)."""
+        at = np.searchsorted(self.product_ids, self.products)
+        return np.where(self.models[at] < 0, -2 - self.products, self.models[at])
+
+    def write(self, folder: Path) -> None:
+        """Write the FAISS file (inner product, exact, ids are gallery-item ids) and the columns."""
+        import faiss
+        index = faiss.IndexIDMap2(faiss.IndexFlatIP(self.vectors.shape[1]))
+        index.add_with_ids(np.ascontiguousarray(self.vectors), self.ids)
+        faiss.write_index(index, str(folder / FAISS_FILE))
+        columns = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "vectors"}
+        np.savez(folder / ITEMS_FILE, **columns)
+
+
+def read_gallery(folder: Path) -> tuple[Gallery, Any]:
+    """Read a gallery and its FAISS index; `BadRelease` if they are damaged or do not belong together."""
+    import faiss
+    try:
+        index: Any = faiss.read_index(str(folder / FAISS_FILE))
+        with np.load(folder / ITEMS_FILE, allow_pickle=False) as columns:
+            found = {name: columns[name] for name in columns.files}
+        flat = faiss.downcast_index(index.index)
+        vectors = flat.reconstruct_n(0, flat.ntotal)
+        if not np.array_equal(faiss.vector_to_array(index.id_map), found["ids"]):
+            raise ValueError("the FAISS ids are not those of the gallery")
+        return Gallery(vectors=vectors, **found), index
+    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+        raise BadRelease(f"the index in {folder} cannot be read ({error}); build it again") from error
