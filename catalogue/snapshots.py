@@ -24,7 +24,7 @@ from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.tables import PhotoSplit
 
 Split = Literal["train", "val", "unseen"]
-SPLITS: tuple[str, ...] = get_args(Split)
+SPLITS: tuple[Split, ...] = get_args(Split)
 NEAR_DUPLICATE_BITS = 4
 
 

@@ -1,0 +1,1 @@
+"""The doors: HTTP, web page, command line, settings, batching across requests, wiring."""

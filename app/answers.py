@@ -1,0 +1,122 @@
+"""The shapes of HTTP answers, and filling them from an identification and the catalogue's product cards."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from pydantic import BaseModel, Field
+
+from catalogue.queries import ProductCard
+from index.engine import Engine, Identification
+from index.search import Match
+
+
+class OfferAnswer(BaseModel):
+    """Where the product is sold; null where the shop does not say."""
+
+    shop: str
+    url: str
+    price: Decimal | None
+    currency: str
+    available: bool | None
+    sizes: dict[str, bool]
+
+
+class ProductAnswer(BaseModel):
+    """A product with its offers and the addresses of its photos."""
+
+    id: int
+    brand: str
+    name: str
+    colour: str
+    style_code: str
+    shoe_type: str
+    model: str
+    offers: list[OfferAnswer]
+    photos: list[str] = Field(description="Paths under this server, the first is the picture to show")
+
+
+class MatchAnswer(ProductAnswer):
+    """A product found by retrieval."""
+
+    score: float = Field(description="Cosine similarity of the query and the product's nearest photo, in [-1, 1]")
+    nearest_photo: str
+
+
+class PredictedAnswer(BaseModel):
+    """What the classifier says; `product` is null where its class has left the catalogue."""
+
+    product: ProductAnswer | None
+    key: str
+    probability: float
+
+
+class ReleasesAnswer(BaseModel):
+    """Which releases made the answer."""
+
+    index: str
+    network: str
+    detector: str | None
+    snapshot: str
+
+
+class IdentifyAnswer(BaseModel):
+    """The answer to a photo."""
+
+    verdict: str = Field(description="exact | same model, other colour | similar | unknown")
+    confidence: float | None = Field(description="Calibrated probability that `best` is the very product; null where "
+                                                 "the index is too small to calibrate")
+    best: MatchAnswer
+    predicted: PredictedAnswer
+    agree: bool = Field(description="Whether classifier and retrieval name the same product")
+    similar: list[MatchAnswer] = Field(description="Ten distinct other products, none a colourway of the best")
+    colourways: list[MatchAnswer]
+    other_brands: list[MatchAnswer]
+    releases: ReleasesAnswer
+    timings_ms: dict[str, float]
+
+
+class ErrorAnswer(BaseModel):
+    """What went wrong and what to do next."""
+
+    error: str
+
+
+def products_in(found: Identification) -> set[int]:
+    """The ids of all products an answer shows."""
+    matches = (found.best, *found.similar, *found.colourways, *found.other_brands)
+    return {match.product_id for match in matches} | ({found.predicted} if found.predicted is not None else set())
+
+
+def product_answer(card: ProductCard) -> ProductAnswer:
+    """One product as JSON shows it."""
+    return ProductAnswer(**_product(card))
+
+
+def identify_answer(found: Identification, cards: Mapping[int, ProductCard], engine: Engine) -> IdentifyAnswer:
+    """Join an identification with the cards of its products; a product that left the catalogue since is left out."""
+
+    def matches(wanted: Iterable[Match]) -> list[MatchAnswer]:
+        return [_match(match, cards[match.product_id]) for match in wanted if match.product_id in cards]
+
+    predicted = cards.get(found.predicted) if found.predicted is not None else None
+    return IdentifyAnswer(
+        verdict=found.verdict, confidence=found.confidence, best=_match(found.best, cards[found.best.product_id]),
+        predicted=PredictedAnswer(product=product_answer(predicted) if predicted else None, key=found.predicted_key,
+                                  probability=found.probability),
+        agree=found.predicted == found.best.product_id,
+        similar=matches(found.similar), colourways=matches(found.colourways),
+        other_brands=matches(found.other_brands),
+        releases=ReleasesAnswer(index=engine.index.name, network=engine.network.name, detector=None,
+                                snapshot=str(engine.network.manifest.get("snapshot", ""))),
+        timings_ms={name: round(value, 3) for name, value in found.timings_ms.items()})
+
+
+def _match(match: Match, card: ProductCard) -> MatchAnswer:
+    return MatchAnswer(**_product(card), score=match.score, nearest_photo=f"/photos/{match.sha256}")
+
+
+def _product(card: ProductCard) -> dict[str, object]:
+    return {"id": card.id, "brand": card.brand, "name": card.name, "colour": card.colour,
+            "style_code": card.style_code, "shoe_type": card.shoe_type, "model": card.model_name,
+            "offers": [OfferAnswer(**vars(offer)) for offer in card.offers],
+            "photos": [f"/photos/{sha256}" for sha256 in card.photos]}

@@ -1,0 +1,105 @@
+"""`solesearch index`: build and evaluate."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.progress import counting
+from app.settings import read_settings
+from app.wiring import Stores, embedder_of, network_of, open_stores
+from catalogue.errors import BadInput, NotFound
+from catalogue.releases import Published
+from catalogue.snapshots import open_snapshot
+
+if TYPE_CHECKING:
+    from index.gallery import Gallery
+
+
+@click.group()
+def index() -> None:
+    """Build and evaluate the search index."""
+
+
+@index.command()
+@click.option("--network", "name", help="The network release; without it the newest.")
+def build(name: str | None) -> None:
+    """Embed every product photo into a new index release; makes nothing live."""
+    stores = open_stores(read_settings())
+    network = stores.releases.open(name) if name else stores.releases.newest("network")
+    click.echo(build_with_bar(stores, network))
+
+
+@index.command()
+@click.option("--release", help="The index release; without it the live one, else the newest.")
+@click.option("--queries", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Ask with photos from outside: a folder with a products.csv and <set>/<slug>/<n>.jpg.")
+@click.option("--set", "sets", multiple=True, help="Only these sets of the queries' products.csv.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(release: str | None, queries: Path | None, sets: tuple[str, ...], as_json: bool) -> None:
+    """Measure recall: each photo of the gallery against the others, or a folder of other photos."""
+    from index.evaluate import evaluate as leave_one_out
+    from index.gallery import read_gallery
+    stores = open_stores(read_settings())
+    opened = _index(stores, release)
+    gallery, _ = read_gallery(opened.folder)
+    found = leave_one_out(gallery) if queries is None else _ask(stores, opened, gallery, queries, sets)
+    found = {"release": opened.name, **found}
+    click.echo(json.dumps(found) if as_json else table(found))
+
+
+def build_with_bar(stores: Stores, network: Published) -> str:
+    """Build an index with a progress bar; return its release's name."""
+    from index.build import build as build_index
+    digest = str(network.manifest.get("snapshot", ""))
+    sides = {photo.sha256: photo.split for photo in open_snapshot(stores.snapshots, digest).photos} if digest else {}
+    with counting("index") as move:
+        return build_index(stores.database, stores.photos, stores.releases, network, embedder_of(stores, network),
+                           sides, move)
+
+
+def table(found: dict[str, Any]) -> str:
+    """Measures as lines of text."""
+    slices = found.get("slices") or {"queries": found}
+    lines = [f"{'slice':10} {'queries':>8} {'products':>9} {'recall@1':>9} {'95 % interval':>16} {'@5':>6} {'@10':>6} "
+             f"{'mAP@10':>7}"]
+    for name, row in slices.items():
+        if row["queries"]:
+            low, high = row["ci95"]
+            interval = f"{low:.3f} – {high:.3f}"
+            lines.append(f"{name:10} {row['queries']:8d} {row['products']:9d} {row['recall@1']:9.3f} {interval:>16} "
+                         f"{row['recall@5']:6.3f} {row['recall@10']:6.3f} {row['mAP@10']:7.3f}")
+    return "\n".join([str(found["release"]), *lines])
+
+
+def _index(stores: Stores, name: str | None) -> Published:
+    if name:
+        return stores.releases.open(name)
+    live = stores.releases.live_name("index")
+    return stores.releases.open(live) if live else stores.releases.newest("index")
+
+
+def _ask(stores: Stores, opened: Published, gallery: "Gallery", folder: Path, sets: tuple[str, ...]) -> dict[str, Any]:
+    from catalogue.identity import product_key
+    from catalogue.photos import read_image
+    from catalogue.products_csv import photo_paths, read_products
+    from catalogue.queries import product_ids_by_key
+    from index.evaluate import evaluate_queries
+    keyed = [(product_key(row.brand, row.sku, "", f"import:{row.set}/{row.slug}"), path)
+             for row in read_products(folder) if not sets or row.set in sets for path in photo_paths(folder, row)]
+    with Session(stores.readers) as session:
+        ids = product_ids_by_key(session, list({key for key, _ in keyed}))
+    known = [(ids[key], path) for key, path in keyed if key in ids and ids[key] in gallery.product_row]
+    if not known:
+        raise NotFound(f"none of the {len(keyed)} photos in {folder} shows a product of {opened.name}; "
+                       "brand and sku in its products.csv must be those of the catalogue")
+    try:
+        vectors = embedder_of(stores, network_of(stores, opened)).embed(
+            read_image(path.read_bytes()) for _, path in known).vectors
+    except OSError as error:
+        raise BadInput(f"a query photo cannot be read: {error}") from error
+    found = evaluate_queries(gallery, vectors, np.array([product for product, _ in known]))
+    return {**found, "left_out": len(keyed) - len(known)}

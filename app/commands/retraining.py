@@ -1,0 +1,35 @@
+"""`solesearch retrain`: snapshot, train, build, gate, promote."""
+
+from pathlib import Path
+
+import click
+
+from app.commands.indexing import build_with_bar
+from app.commands.releases import promote_gated
+from app.commands.training import SHARES, train_with_bars
+from app.settings import read_settings
+from app.wiring import open_stores
+from catalogue.files import lock
+from catalogue.snapshots import SplitShares, take_snapshot
+
+
+@click.command()
+@click.option("--recipe", "recipe_file", type=click.Path(exists=True, path_type=Path), help="TOML file of settings.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change one setting; may be repeated.")
+@click.option("--val", default=SHARES.val, show_default=True, help="Share of photo groups kept to check training.")
+@click.option("--unseen", default=SHARES.unseen, show_default=True, help="Share of models that training never sees.")
+@click.option("--force", is_flag=True, help="Promote although it measures worse than what is live.")
+def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unseen: float, force: bool) -> None:
+    """Snapshot, train, build an index, pass the gate and promote, while the service keeps answering.
+
+    Killed at any moment, the same command goes on; what is live stays live until the last step.
+    """
+    from training.recipes import read_recipe
+    recipe = read_recipe(recipe_file, changes)
+    stores = open_stores(read_settings())
+    with lock(stores.runs / "retrain.lock", "retraining"):
+        taken = take_snapshot(stores.database, stores.snapshots, SplitShares(val, unseen))
+        network = stores.releases.open(train_with_bars(stores, taken, recipe))
+        click.echo(f"trained {network.name}")
+        name = build_with_bar(stores, network)
+        click.echo(promote_gated(stores, "index", name, force))

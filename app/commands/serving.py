@@ -1,0 +1,61 @@
+"""`solesearch serve`: the HTTP service."""
+
+import logging
+import os
+import socket
+from contextlib import closing
+
+import click
+from fastapi import FastAPI
+
+from app.api import create_app
+from app.live import LiveIndex
+from app.settings import read_settings
+from app.wiring import open_stores
+from catalogue.errors import BadInput
+
+
+@click.command()
+@click.option("--host", envvar="HOST", default="127.0.0.1", show_default=True,
+              help="Address to listen on (or HOST); 0.0.0.0 for other machines, a phone say.")
+@click.option("--port", envvar="PORT", type=click.IntRange(0, 65535), help="Port to listen on (or PORT); without it "
+              "8000, or the next free one.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 64), help="Worker processes.")
+def serve(host: str, port: int | None, workers: int) -> None:
+    """Serve the web page and the HTTP API until Ctrl-C."""
+    import uvicorn
+    open_stores(read_settings())  # fail here, with a sentence, rather than in a worker
+    chosen = free_port(host, 8000) if port is None else port
+    if port is not None and port and not is_free(host, port):
+        raise BadInput(f"port {port} on {host} is taken by another program; choose another with PORT=… or --port")
+    shown = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host
+    click.echo(f"SoleSearch listens on http://{shown}:{chosen}/")
+    uvicorn.run("app.commands.serving:application", factory=True, host=host, port=chosen, workers=workers,
+                log_level="warning", timeout_graceful_shutdown=10)
+
+
+def application() -> FastAPI:
+    """The application of one worker process, from the environment."""
+    logging.basicConfig(level=os.environ.get("SOLESEARCH_LOG", "INFO"), format="%(levelname)s %(name)s: %(message)s")
+    stores = open_stores(read_settings())
+    return create_app(stores, LiveIndex(stores))
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with closing(socket.socket(family, socket.SOCK_STREAM)) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(host: str, first: int) -> int:
+    """The first free port from `first` on; `BadInput` after a hundred taken ones."""
+    for port in range(first, first + 100):
+        if is_free(host, port):
+            return port
+    raise BadInput(f"ports {first} to {first + 99} on {host} are all taken; choose one with PORT=…")

@@ -1,0 +1,68 @@
+"""`solesearch snapshot` and `solesearch train`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.progress import counting
+from app.settings import read_settings
+from app.wiring import Stores, open_stores, training_device
+from catalogue.snapshots import SPLITS, SplitShares, open_snapshot, take_snapshot
+
+if TYPE_CHECKING:
+    from catalogue.snapshots import Snapshot
+    from training.recipes import Recipe
+
+SHARES = SplitShares()
+
+
+@click.command()
+@click.option("--val", default=SHARES.val, show_default=True, help="Share of photo groups kept to check training.")
+@click.option("--unseen", default=SHARES.unseen, show_default=True, help="Share of models that training never sees.")
+def snapshot(val: float, unseen: float) -> None:
+    """Export what a training may use; prints the snapshot's digest."""
+    stores = open_stores(read_settings())
+    taken = take_snapshot(stores.database, stores.snapshots, SplitShares(val, unseen))
+    sides = ", ".join(f"{len(taken.side(side))} {side}" for side in SPLITS)
+    click.echo(f"{taken.digest}  {sides}")
+
+
+@click.group()
+def train() -> None:
+    """Train a network from a snapshot."""
+
+
+@train.command()
+@click.option("--snapshot", "digest", help="The snapshot to train on; without it a new one is taken.")
+@click.option("--recipe", "recipe_file", type=click.Path(exists=True, path_type=Path), help="TOML file of settings.")
+@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change one setting; may be repeated.")
+@click.option("--val", default=SHARES.val, show_default=True, help="Share of photo groups kept to check training.")
+@click.option("--unseen", default=SHARES.unseen, show_default=True, help="Share of models that training never sees.")
+def sku(digest: str | None, recipe_file: Path | None, changes: tuple[str, ...], val: float, unseen: float) -> None:
+    """Train the network that tells products apart, and publish it; makes nothing live.
+
+    Killed at any moment, the same command goes on from the last epoch. Settings are those of a recipe: backbone,
+    start (none, shipped, torchvision:NAME or a state dict file), size, epochs, …
+    """
+    from training.recipes import read_recipe
+    recipe = read_recipe(recipe_file, changes)
+    stores = open_stores(read_settings())
+    taken = open_snapshot(stores.snapshots, digest) if digest else take_snapshot(
+        stores.database, stores.snapshots, SplitShares(val, unseen))
+    name = train_with_bars(stores, taken, recipe)
+    click.echo(json.dumps({"release": name, **stores.releases.open(name).manifest["measures"]}))
+
+
+def train_with_bars(stores: Stores, snapshot: "Snapshot", recipe: "Recipe") -> str:
+    """Train with progress bars; return the network release's name."""
+    from training.loop import Step
+    from training.sku import Watch
+    from training.sku import train as train_sku
+    device = training_device(stores.settings)
+    with counting("prepare photos", len(snapshot.photos)) as packed, counting("train", unit="step") as stepped:
+        def step(now: Step) -> None:
+            stepped((now.epoch - 1) * now.steps + now.step, now.epochs * now.steps, epoch=f"{now.epoch}/{now.epochs}",
+                    loss=f"{now.loss:.3f}", photos_per_s=round(now.photos_per_s))
+        return train_sku(snapshot, recipe, stores.photos, stores.releases, stores.runs, device, Watch(packed, step))

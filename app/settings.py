@@ -1,0 +1,45 @@
+"""The settings of SoleSearch, read from `SOLESEARCH_*` environment variables; only this room reads them."""
+
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from catalogue.errors import BadInput
+
+
+class Settings(BaseSettings):
+    """Every setting has a default that works on one machine without any service beside it."""
+
+    model_config = SettingsConfigDict(env_prefix="SOLESEARCH_", extra="ignore")
+
+    data_dir: Path = Field(Path("data"), description="Folder of photos, snapshots, runs, releases and the SQLite file")
+    database_url: str = Field("", description="SQLAlchemy URL; empty for SQLite in the data folder")
+    allow_hosts: str = Field("", description="Comma-separated host:port list that the address guard lets through")
+    contact: str = Field("", description="Address or page named in the crawler's User-Agent")
+    crawl_delay_s: float = Field(1.0, ge=0, description="Seconds between requests to one host")
+    runtime: str = Field("auto", description="auto, openvino, cpu, cuda or cuda:N: what computes embeddings")
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N: where training runs")
+    threads: int = Field(0, ge=0, description="Threads for numerical work; 0 for all cores")
+    max_upload_mb: float = Field(20.0, gt=0, description="Largest photo accepted over HTTP, in megabytes")
+    poll_s: float = Field(1.0, gt=0, description="Seconds between looks at which release is live")
+
+    @property
+    def database(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'catalogue.db').absolute()}"
+
+    @property
+    def allowed(self) -> frozenset[str]:
+        """The host:port pairs the address guard lets through."""
+        return frozenset(word.strip() for word in self.allow_hosts.split(",") if word.strip())
+
+
+def read_settings() -> Settings:
+    """Read the environment; `BadInput` names the variable that cannot be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SOLESEARCH_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise BadInput(f"the setting {name} cannot be used: {first['msg'].lower()}") from error
