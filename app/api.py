@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from app.answers import ErrorAnswer, IdentifyAnswer, ProductAnswer, identify_answer, product_answer, products_in
 from app.live import LiveIndex
@@ -50,6 +52,21 @@ def create_app(stores: Stores, live: LiveIndex) -> FastAPI:
     async def failed(_: Request, error: Exception) -> JSONResponse:
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
         return JSONResponse({"error": str(error)}, status)
+
+    @api.exception_handler(StarletteHTTPException)
+    async def refused(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, StarletteHTTPException)
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+    @api.exception_handler(RequestValidationError)
+    async def misunderstood(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 422)
+
+    @api.exception_handler(Exception)
+    async def broken(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "the server failed to answer this request; its log says why"}, 500)
 
     @api.post("/identify", openapi_extra=UPLOAD)
     async def identify(request: Request) -> IdentifyAnswer:

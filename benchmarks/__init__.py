@@ -1,0 +1,1 @@
+"""Programs that print figures, each against a named baseline in the same run."""

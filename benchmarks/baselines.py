@@ -1,0 +1,31 @@
+"""What every recall figure stands beside: a plain colour histogram and the network before training."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+
+from training.measuring import predict
+from training.recipes import Recipe
+from training.sku import new_network
+from vision.preprocessing import Preprocessing
+
+
+def histograms(images: Sequence[Image.Image], bins: int = 8) -> np.ndarray:
+    """Return unit 8×8×8 RGB histograms (n, 512) float32 of whole pictures."""
+    found = np.empty((len(images), bins**3), np.float32)
+    for row, image in enumerate(images):
+        pixels = np.asarray(image.resize((128, 128)), np.uint16) * bins // 256
+        codes = (pixels[..., 0] * bins + pixels[..., 1]) * bins + pixels[..., 2]
+        counts = np.bincount(codes.ravel(), minlength=bins**3).astype(np.float32)
+        found[row] = counts / np.linalg.norm(counts)
+    return found
+
+
+def before_training(images: Sequence[Image.Image], recipe: Recipe) -> np.ndarray:
+    """Return unit embeddings (n, d) by the recipe's network as it is before its first step."""
+    network = new_network(recipe, 2).eval()
+    pixels = Preprocessing(recipe.size).batch(list(images))
+    masked = np.concatenate([pixels, np.full((*pixels.shape[:3], 1), 255, np.uint8)], axis=3)
+    return predict(network, masked, torch.device("cpu")).vectors

@@ -1,0 +1,127 @@
+"""Recall on real photos, leave one photo out, in folds by product: a queried product is never trained on.
+
+    python -m benchmarks.recall --photos DIR [--set NAME=VALUE …] [--json]
+
+DIR holds a `products.csv` and `<set>/<slug>/<n>.jpg`; without it SOLESEARCH_TEST_PHOTOS/shoes is used. Beside the
+trained network stand a colour histogram, the untrained network and, if the recipe starts from weights, those weights
+before training. Intervals are 95 %, by bootstrap over products.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy.orm import Session
+
+from app.settings import Settings
+from app.wiring import Stores, embedder_of, open_stores, training_device
+from benchmarks.baselines import before_training, histograms
+from catalogue.imports import import_path
+from catalogue.queries import ProductPhotoRow, product_photos
+from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
+from index.build import embed_photos
+from training.loop import Step
+from training.recipes import Recipe, read_recipe
+from training.sku import Watch, train
+from vision.measures import leave_one_out, ranked_hits, retrieval
+
+ANGLES = ("angles-a", "angles-b", "angles-c", "angles-d")
+
+
+def main() -> None:
+    """Run the benchmark and print a table, or with --json one object as the last line."""
+    options = _options()
+    recipe = read_recipe(options.recipe, options.changes)
+    with tempfile.TemporaryDirectory() as folder:
+        stores = open_stores(Settings(data_dir=Path(folder) / "data", threads=options.threads))
+        import_path(stores.database, stores.photos, options.photos, sets=options.sets)
+        with Session(stores.readers) as session:
+            rows = product_photos(session)
+        found = compare(stores, rows, recipe, options.folds)
+    if options.json:
+        print(json.dumps({"photos": len(rows), "folds": options.folds, "rows": found}))
+        return
+    for name, row in found.items():
+        low, high = row["ci95"]
+        print(f"{name:28} recall@1 {row['recall@1']:.3f} [{low:.3f}–{high:.3f}]  @5 {row['recall@5']:.3f}  "
+              f"@10 {row['recall@10']:.3f}  mAP@10 {row['mAP@10']:.3f}  "
+              f"({row['queries']} queries, {row['products']} products)")
+
+
+def compare(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe, folds: int) -> dict[str, dict]:
+    """Measure the baselines and the trained network on the same queries and gallery."""
+    products = np.array([row.product_id for row in rows])
+    by_sha = near_duplicate_groups(rows)
+    groups = np.unique([by_sha[row.sha256] for row in rows], return_inverse=True)[1]
+    images = [stores.photos.image(row.sha256) for row in rows]
+    vectors = {"colour histogram": histograms(images),
+               "untrained network": before_training(images, replace(recipe, start="none"))}
+    if recipe.start != "none":
+        vectors["start, before training"] = before_training(images, recipe)
+    hits = {name: _hits(found, products, groups, np.arange(len(rows))) for name, found in vectors.items()}
+    parts = []
+    for fold, asked in enumerate(product_folds(products, folds)):
+        snapshot = _fold_snapshot(rows, by_sha, asked, stores.snapshots, f"fold-{fold}-of-{folds}")
+        name = train(snapshot, recipe, stores.photos, stores.releases, stores.runs, training_device(stores.settings),
+                     Watch(step=_say(fold, folds)))
+        embedder = embedder_of(stores, stores.releases.open(name))
+        trained = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])
+        parts.append(_hits(trained, products, groups, asked))
+    hits["trained, unseen products"] = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    return {name: retrieval(found, labels).as_dict() for name, (found, labels) in hits.items()}
+
+
+def product_folds(products: np.ndarray, folds: int, seed: int = 0) -> list[np.ndarray]:
+    """Split rows (n,) with product ids into folds that share no product."""
+    shuffled = np.random.default_rng(seed).permutation(np.unique(products))
+    return [np.flatnonzero(np.isin(products, part)) for part in np.array_split(shuffled, folds)]
+
+
+def _hits(vectors: np.ndarray, products: np.ndarray, groups: np.ndarray,
+          rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scores, asked = leave_one_out(vectors, products, groups, rows)
+    return ranked_hits(scores, products[asked], products), products[asked]
+
+
+def _fold_snapshot(rows: Sequence[ProductPhotoRow], groups: dict[str, str], asked: np.ndarray, folder: Path,
+                   name: str) -> Snapshot:
+    held = set(asked.tolist())
+    photos = tuple(SnapshotPhoto(row.sha256, row.product_id, row.product_key, row.model_key, row.shoe_type,
+                                 groups[row.sha256], "unseen" if at in held else "train")
+                   for at, row in enumerate(rows))
+    return Snapshot(name, folder / name, photos)
+
+
+def _say(fold: int, folds: int) -> Callable[[Step], None]:
+    def step(now: Step) -> None:
+        if now.step == now.steps:
+            print(f"fold {fold + 1}/{folds} epoch {now.epoch}/{now.epochs} loss {now.loss:.3f} "
+                  f"{now.photos_per_s:.0f} photos/s", file=sys.stderr, flush=True)
+    return step
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--sets", nargs="*", default=ANGLES)
+    parser.add_argument("--folds", type=int, default=4)
+    parser.add_argument("--recipe", type=Path)
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if options.photos is None:
+        if not os.environ.get("SOLESEARCH_TEST_PHOTOS"):
+            parser.error("name a folder with --photos, or set SOLESEARCH_TEST_PHOTOS")
+        options.photos = Path(os.environ["SOLESEARCH_TEST_PHOTOS"]) / "shoes"
+    return options
+
+
+if __name__ == "__main__":
+    main()
