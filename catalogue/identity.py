@@ -33,7 +33,7 @@ def find_or_add_model(session: Session, brand: str, group: str, name: str) -> Mo
     key = f"{plain(brand)}:{group}"[:300]
     model = session.scalar(select(Model).where(Model.key == key))
     if model is None:
-        model = Model(key=key, brand=brand, name=name)
+        model = Model(key=key, brand=brand[:200], name=name[:300])
         session.add(model)
         session.flush()
     return model

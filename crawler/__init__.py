@@ -1,0 +1,1 @@
+"""Shops become catalogue: fetching politely, reading product pages, keeping the frontier, the crawl itself."""

@@ -1,0 +1,117 @@
+"""What one source says of a product, and how the words of several sources become one listing."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+
+from catalogue.listings import FoundListing
+
+_WHOLE_MONEY = {"KRW", "JPY", "VND", "IDR", "CLP", "HUF", "TWD"}
+_MAX_PRICE = Decimal(10) ** 12
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of one product from one `source`; empty or None where it says nothing.
+
+    `variant` tells the colourways of one page apart; it is empty where the page holds one product.
+    """
+
+    source: str
+    title: str = ""
+    brand: str = ""
+    model_name: str = ""
+    group: str = ""
+    colour: str = ""
+    style_code: str = ""
+    gtin: str = ""
+    shoe_type: str = ""
+    price: Decimal | None = None
+    currency: str = ""
+    available: bool | None = None
+    sizes: dict[str, bool] = field(default_factory=dict)
+    images: tuple[str, ...] = ()
+    variant: str = ""
+
+
+def merged(url: str, facts: Sequence[Facts]) -> FoundListing:
+    """One listing of facts about the same product; for each field the first source that knows it is believed."""
+    values: dict[str, object] = {}
+    sources: dict[str, str] = {}
+    for name in ("title", "brand", "model_name", "group", "colour", "style_code", "gtin", "shoe_type", "price",
+                 "available", "sizes"):
+        for one in facts:
+            value = getattr(one, name)
+            if value is not None and value != "" and value != {}:
+                values[name], sources[name] = value, one.source
+                break
+    # A currency is only worth something beside the price it belongs to.
+    currency = next((one.currency for one in facts if one.price is not None), "")
+    return FoundListing(url=url, currency=currency, sources=sources, **values)  # type: ignore[arg-type]
+
+
+def clean(text: object, longest: int = 500) -> str:
+    """Text on one line without surplus space or what no database stores; empty for what is no text or number."""
+    if isinstance(text, bool) or not isinstance(text, str | int | float | Decimal):
+        return ""
+    whole = str(text).replace("\0", "").encode(errors="ignore").decode()
+    return " ".join(whole.split())[:longest].strip()
+
+
+def money(value: object, currency: str = "") -> Decimal | None:
+    """An amount as shops write it: 129000, "129,000", "1.299,95 €". None for 0, nonsense and what is missing.
+
+    One separator with three digits behind it parts thousands, unless the value is a number and so has no thousands.
+    """
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, int | float | Decimal):
+        return _sensible(str(value))
+    match = re.search(r"\d[\d.,'’\s]*", str(value))
+    if match is None or "-" in str(value)[max(0, match.start() - 1):match.start()]:
+        return None
+    digits = re.sub(r"['’\s]", "", match[0]).rstrip(".,")
+    point = max(digits.rfind("."), digits.rfind(","))
+    if point < 0:
+        return _sensible(digits)
+    whole, fraction = re.sub(r"[.,]", "", digits[:point]), digits[point + 1:]
+    mixed = "." in digits and "," in digits
+    repeated = digits.count(digits[point]) > 1
+    if repeated or (not mixed and len(fraction) == 3 and whole != "0") or (
+            len(fraction) > 2 and currency in _WHOLE_MONEY):
+        return _sensible(whole + fraction)
+    return _sensible(f"{whole}.{fraction}")
+
+
+def currency_code(value: object) -> str:
+    """A three-letter currency code, or nothing."""
+    code = clean(value).upper()
+    return code if re.fullmatch(r"[A-Z]{3}", code) else ""
+
+
+def style_code(mpn: str, sku: str) -> str:
+    """The maker's code: the part number, or an SKU that is spelled like one. A shop's own counter names nothing."""
+    if mpn:
+        return mpn[:100]
+    likely = len(sku) >= 6 and re.search(r"\d", sku) and re.search(r"[A-Za-z]|\d-\d{3}$", sku)
+    return sku[:100] if likely else ""
+
+
+def gtin(value: object) -> str:
+    """A GTIN whose length and check digit are right, or nothing."""
+    digits = re.sub(r"\D", "", clean(value))
+    if len(digits) not in (8, 12, 13, 14) or not int(digits):
+        return ""
+    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits[:-1])))
+    return digits if (10 - total % 10) % 10 == int(digits[-1]) else ""
+
+
+def _sensible(text: str) -> Decimal | None:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    if not amount.is_finite() or not 0 < amount < _MAX_PRICE:
+        return None
+    return amount.quantize(Decimal("0.01")).normalize() + 0 if amount >= Decimal("0.01") else None

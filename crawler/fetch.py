@@ -1,0 +1,232 @@
+"""The wire: the one place that sends requests, politely (robots, pace, retries) and safely (guard, limits)."""
+
+import http.cookiejar
+import logging
+import random
+import socket
+import threading
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from bs4.dammit import EncodingDetector
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.retry import Retry
+
+from catalogue.errors import FetchFailed, Forbidden, TooLarge
+from crawler.addresses import AddressGuard
+from crawler.robots import MAX_BYTES, Robots, Rules, rules_from
+from crawler.settings import CrawlSettings
+
+MAX_REDIRECTS = 5
+_REDIRECT = (301, 302, 303, 307, 308)
+_TRY_AGAIN = (429, 502, 503, 504)
+_CHUNK = 65536
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """An answer: its final address after redirects, status, headers (lower-case names) and decoded body."""
+
+    url: str
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def text(self) -> str:
+        """The body as text, by the charset of the header, then the one declared in the page, then UTF-8."""
+        header = requests.utils.get_encoding_from_headers(
+            requests.structures.CaseInsensitiveDict(self.headers)) if "charset" in self.headers.get(
+                "content-type", "").lower() else None
+        declared = header or EncodingDetector.find_declared_encoding(self.body, is_html=True) or "utf-8"
+        try:
+            return self.body.decode("utf-8-sig" if declared.lower() in ("utf-8", "utf8") else declared, "replace")
+        except LookupError:
+            return self.body.decode("utf-8", "replace")
+
+
+class Fetcher:
+    """Sends GET requests; safe to share between threads. One fetcher serves one crawl."""
+
+    def __init__(self, settings: CrawlSettings) -> None:
+        self.settings = settings
+        self.guard = AddressGuard(settings.allow_hosts)
+        self.robots = Robots(self._robots_of)
+        self._pace = _Pace()
+        self._session = _session(settings, self.guard)
+
+    def __enter__(self) -> "Fetcher":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._session.close()
+
+    def get(self, url: str, limit: int, accept: str = "text/html,application/xhtml+xml,*/*;q=0.8") -> Fetched:
+        """Fetch a URL, whatever the status of the answer; the body is at most `limit` bytes once decoded.
+
+        Every address on the way, redirects too, is checked by guard and robots.txt. Raises `Forbidden` if they say
+        no, `TooLarge` over the limit, `FetchFailed` if no whole answer came in time.
+        """
+        for _ in range(MAX_REDIRECTS + 1):
+            self.guard.check_url(url)
+            rules = self.robots.rules(url)
+            if not rules.allows(url):
+                raise Forbidden(f"{url} may not be fetched: {rules.refusal or 'robots.txt of the shop disallows it'}")
+            self._pace.wait(urlsplit(url).netloc, max(self.settings.delay_s, rules.delay_s))
+            answer = self._patiently(url, limit, accept)
+            if answer.status not in _REDIRECT or "location" not in answer.headers:
+                return answer
+            url = urljoin(url, answer.headers["location"])
+        raise FetchFailed(f"{url} was reached by more than {MAX_REDIRECTS} redirects; the shop may refuse robots")
+
+    def _patiently(self, url: str, limit: int, accept: str) -> Fetched:
+        answer = self._once(url, limit, accept)
+        for attempt in range(self.settings.retries):
+            if answer.status not in _TRY_AGAIN:
+                break
+            time.sleep(min(_asked_wait(answer, 0.5 * 2**attempt), self.settings.max_retry_wait_s))
+            answer = self._once(url, limit, accept)
+        return answer
+
+    def _robots_of(self, url: str) -> Rules:
+        try:
+            for _ in range(MAX_REDIRECTS + 1):
+                self.guard.check_url(url)
+                answer = self._once(url, MAX_BYTES, "text/plain,*/*;q=0.5", cut=True)
+                if answer.status not in _REDIRECT or "location" not in answer.headers:
+                    return rules_from(answer.status, answer.body)
+                url = urljoin(url, answer.headers["location"])
+        except FetchFailed as error:
+            return Rules(refusal=f"its robots.txt cannot be had ({error})")
+        return Rules()
+
+    def _once(self, url: str, limit: int, accept: str, cut: bool = False) -> Fetched:
+        deadline = time.monotonic() + self.settings.total_timeout_s
+        try:
+            with self._session.get(url, headers={"Accept": accept}, stream=True, allow_redirects=False,
+                                   timeout=self.settings.timeout_s) as answer:
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                body = _body(answer.raw, url, limit, deadline, cut or answer.status_code >= 400)
+                return Fetched(url, answer.status_code, headers, body)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
+            raise FetchFailed(f"{url} could not be fetched: {_reason(error)}") from error
+
+
+def _body(raw: Any, url: str, limit: int, deadline: float, cut: bool) -> bytes:
+    """Read at most `limit` decoded bytes before the deadline; `cut` keeps the beginning of what is longer."""
+    body = bytearray()
+    # read1 returns after one read of the socket, so that a server which drips bytes cannot hold us past the deadline.
+    while chunk := raw.read1(min(_CHUNK, limit + 1 - len(body)), decode_content=True):
+        body += chunk
+        if len(body) > limit:
+            if cut:
+                return bytes(body[:limit])
+            raise TooLarge(f"{url} is larger than {limit:,} bytes; the rest was not read")
+        if time.monotonic() > deadline:
+            raise FetchFailed(f"{url} was still not complete when its time was up")
+    return bytes(body)
+
+
+def _asked_wait(answer: Fetched, otherwise: float) -> float:
+    """The seconds a busy server asks us to wait, as a number or a date; `otherwise` if it does not say."""
+    try:
+        return max(0.0, float(Retry().parse_retry_after(answer.headers["retry-after"])))
+    except (KeyError, urllib3.exceptions.InvalidHeader):
+        return otherwise
+
+
+def _reason(error: BaseException) -> str:
+    """The shortest true sentence of a nested network error."""
+    while isinstance(error, requests.RequestException | urllib3.exceptions.MaxRetryError):
+        inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
+        if not isinstance(inner, BaseException):
+            break
+        error = inner
+    return f"{type(error).__name__}: {str(error).rpartition('object at ')[2].partition('>: ')[2] or error}"
+
+
+class _Pace:
+    """Spaces the requests to one host, whichever thread sends them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free_at: dict[str, float] = defaultdict(float)
+
+    def wait(self, host: str, delay_s: float) -> None:
+        with self._lock:
+            start = max(time.monotonic(), self._free_at[host])
+            self._free_at[host] = start + delay_s * random.uniform(0.8, 1.2)
+        time.sleep(max(0.0, start - time.monotonic()))
+
+
+def _session(settings: CrawlSettings, guard: AddressGuard) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False  # no proxies, no .netrc: nothing may lead around the guard
+    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+    session.headers.update({"User-Agent": settings.user_agent, "Accept-Encoding": "gzip, deflate"})
+    # urllib3 tries again where no answer came; answers that ask for patience are `Fetcher._patiently`'s, because
+    # urllib3 would first read such an answer to its end, however long it is.
+    retry = Retry(total=settings.retries, backoff_factor=0.5, respect_retry_after_header=False)
+    adapter = _GuardedAdapter(guard, settings, max_retries=retry, pool_maxsize=settings.photo_threads + 1)
+    session.mount("http://", adapter)
+    session.mount("https://", adapter)
+    return session
+
+
+class _GuardedAdapter(HTTPAdapter):
+    """Makes urllib3 open its sockets through the guard; Host header, SNI and certificate stay those of the name."""
+
+    def __init__(self, guard: AddressGuard, settings: CrawlSettings, **options: Any) -> None:
+        self._connections = _connection_classes(guard, settings.total_timeout_s)
+        super().__init__(**options)
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        super().init_poolmanager(*args, **options)
+        plain, secure = self._connections
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": type("Pool", (urllib3.HTTPConnectionPool,), {"ConnectionCls": plain}),
+            "https": type("SecurePool", (urllib3.HTTPSConnectionPool,), {"ConnectionCls": secure}),
+        }
+
+
+def _connection_classes(guard: AddressGuard, total_s: float) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
+    class Guarded(HTTPConnection):
+        def _new_conn(self) -> socket.socket:
+            timeout = self.timeout if isinstance(self.timeout, int | float) else None
+            try:
+                return guard.connect(self._dns_host, self.port, timeout)
+            except socket.gaierror as error:
+                raise urllib3.exceptions.NameResolutionError(self.host, self, error) from error
+            except OSError as error:
+                raise urllib3.exceptions.NewConnectionError(self, str(error)) from error
+
+        def getresponse(self) -> Any:
+            # A read timeout bounds one wait; only hanging up bounds a server that drips its headers.
+            watchdog = threading.Timer(total_s, _hang_up, (self.sock,))
+            watchdog.daemon = True
+            watchdog.start()
+            try:
+                return super().getresponse()
+            finally:
+                watchdog.cancel()
+
+    class GuardedSecure(Guarded, HTTPSConnection):
+        pass
+
+    return Guarded, GuardedSecure
+
+
+def _hang_up(connection: socket.socket) -> None:
+    try:
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    except OSError as error:
+        log.debug("hanging up a slow connection: %s", error)
