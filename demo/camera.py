@@ -21,7 +21,7 @@ class Camera:
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Pixel places (n, 2) of world points (n, 3)."""
-        local = (points - self.eye) @ self.rotation.T
+        local = turned(points - self.eye, self.rotation)
         return local[:, :2] / np.maximum(local[:, 2:], 1e-3) * self.focal + np.array(self.centre)
 
     def rays(self) -> np.ndarray:
@@ -44,15 +44,16 @@ def orbit(
     right = np.cross(forward, hint)
     right /= np.linalg.norm(right)
     down = np.cross(forward, right)
-    turned = np.stack([right * math.cos(r) + down * math.sin(r), -right * math.sin(r) + down * math.cos(r), forward])
-    return Camera(np.asarray(target, float) + out * distance, turned, float(size[0]), (size[0] / 2, size[1] / 2), size)
+    rolled = np.stack([right * math.cos(r) + down * math.sin(r), -right * math.sin(r) + down * math.cos(r), forward])
+    return Camera(np.asarray(target, float) + out * distance, rolled, float(size[0]), (size[0] / 2, size[1] / 2), size)
 
 
 def framed(camera: Camera, points: np.ndarray, width: float, height: float, middle: tuple[float, float]) -> Camera:
     """The camera zoomed and shifted so that the points' box fills at most these shares around `middle`."""
     places = camera.project(points)
     low, high = places.min(0), places.max(0)
-    zoom = min(width * camera.size[0] / max(high[0] - low[0], 1e-6), height * camera.size[1] / max(high[1] - low[1], 1e-6))
+    wide, tall = np.maximum(high - low, 1e-6)
+    zoom = min(width * camera.size[0] / wide, height * camera.size[1] / tall)
     box = ((low + high) / 2 - np.array(camera.centre)) * zoom
     at = np.array([middle[0] * camera.size[0], middle[1] * camera.size[1]]) - box
     return replace(camera, focal=camera.focal * zoom, centre=(float(at[0]), float(at[1])))
@@ -66,15 +67,21 @@ def pose(
     a, b, c = (math.radians(x) for x in (yaw, tip, pitch))
     tipped = np.array([[1, 0, 0], [0, math.cos(b), -math.sin(b)], [0, math.sin(b), math.cos(b)]])
     pitched = np.array([[math.cos(c), 0, math.sin(c)], [0, 1, 0], [-math.sin(c), 0, math.cos(c)]])
-    turned = np.array([[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]])
+    yawed = np.array([[math.cos(a), -math.sin(a), 0], [math.sin(a), math.cos(a), 0], [0, 0, 1]])
     flip = np.diag([1.0, -1.0 if mirror else 1.0, 1.0])
-    linear = turned @ pitched @ tipped @ flip * scale
+    linear = yawed @ pitched @ tipped @ flip * scale
     return np.concatenate([linear, (np.asarray(at, float) - linear @ np.asarray(pivot, float))[:, None]], 1)
 
 
 def placed(points: np.ndarray, place: np.ndarray) -> np.ndarray:
     """World points (n, 3) of object points under a (3, 4) placement."""
-    return points @ place[:, :3].T + place[:, 3]
+    return turned(points, place[:, :3]) + place[:, 3]
+
+
+def turned(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """The points (n, 3) times the transposed matrix (m, 3), without BLAS, whose sums may depend on threads."""
+    x, y, z = points[:, 0], points[:, 1], points[:, 2]
+    return np.stack([x * row[0] + y * row[1] + z * row[2] for row in matrix], 1)
 
 
 def grounded(place: np.ndarray, points: np.ndarray) -> np.ndarray:

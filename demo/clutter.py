@@ -6,7 +6,7 @@ import numpy as np
 
 from demo.camera import pose
 from demo.colours import COLOURS, linear
-from demo.render import Thing
+from demo.lights import Thing
 from demo.shoe import Model
 from demo.surfaces import Cloud, joined, sheet
 from demo.upper import feather
@@ -39,7 +39,7 @@ def box(draw: Draw, at: tuple[float, float], density: float) -> Thing:
             normal = np.zeros((a.size, 3), np.float32)
             normal[:, axis] = 2 * sign
             slot = (np.abs(a) < 0.12).astype(np.uint8).ravel()
-            xyz = xyz.reshape(-1, 3) + [0, 0, size[2] / 2]
+            xyz = xyz.reshape(-1, 3) + np.array([0, 0, size[2] / 2])
             faces.append(Cloud(xyz.astype(np.float32), normal, slot, np.ones(a.size, np.float32)))
     return _thing(joined(faces), _palette(draw), pose(yaw=float(draw.uniform(0, 360)), at=(*at, 0.0), pivot=(0, 0, 0)))
 
@@ -70,7 +70,8 @@ def tin(draw: Draw, at: tuple[float, float], density: float) -> Thing:
     top = np.stack([r * np.cos(b), r * np.sin(b), tall + 0 * r * b], -1).reshape(-1, 3).astype(np.float32)
     up = np.tile(np.array([[0, 0, 1]], np.float32), (len(top), 1))
     lid = Cloud(top, up, np.full(len(top), 2, np.uint8), np.full(len(top), 0.8, np.float32))
-    return _thing(joined([side, lid]), _palette(draw), pose(at=(*at, 0.0), pivot=(0, 0, 0)), float(draw.uniform(0, 0.7)))
+    place = pose(at=(*at, 0.0), pivot=(0, 0, 0))
+    return _thing(joined([side, lid]), _palette(draw), place, float(draw.uniform(0, 0.7)))
 
 
 def leaves(draw: Draw, density: float, grassy: bool) -> Thing:
@@ -92,7 +93,8 @@ def leaves(draw: Draw, density: float, grassy: bool) -> Thing:
             along, z = size * (t - 0.5) * 2, 0.012 + 0.03 * (t - 0.5) ** 2 + 0.01 * q**2
         px = along + 0 * q
         py = half * q
-        xyz = np.stack([x + px * np.cos(turn) - py * np.sin(turn), y + px * np.sin(turn) + py * np.cos(turn), z + 0 * px], -1)
+        c, s = np.cos(turn), np.sin(turn)
+        xyz = np.stack([x + px * c - py * s, y + px * s + py * c, z + 0 * px], -1)
         if not grassy and abs(y) < 0.2 and -0.1 < x < 1.1:
             continue
         for flip in (False, True):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from catalogue.errors import BadInput
 from demo.colours import Colourway, colourways_of
 from demo.models import model_of
 from demo.names import Label, label_of, style_code
@@ -17,9 +18,9 @@ STREAM_COLLECTION = 17
 
 # The demo shop's own models: seed -> (kind, number of colourways). Training collections must not touch these seeds.
 DEMO_MODELS: dict[int, tuple[str, int]] = {
-    1: ("low sneaker", 5), 2: ("low sneaker", 4), 3: ("low sneaker", 3), 4: ("runner", 4), 5: ("runner", 4),
-    6: ("runner", 3), 7: ("high sneaker", 4), 8: ("high sneaker", 3), 9: ("boot", 3), 10: ("boot", 3),
-    11: ("loafer", 3), 12: ("loafer", 2), 13: ("heel", 3), 14: ("heel", 2), 15: ("sandal", 3), 16: ("slide", 3),
+    2: ("low sneaker", 5), 15: ("low sneaker", 4), 16: ("low sneaker", 4), 1: ("runner", 4), 7: ("runner", 4),
+    12: ("runner", 3), 14: ("high sneaker", 4), 10: ("high sneaker", 3), 17: ("boot", 3), 9: ("boot", 2),
+    13: ("loafer", 3), 4: ("loafer", 3), 11: ("heel", 3), 5: ("heel", 2), 18: ("sandal", 3), 3: ("slide", 3),
 }
 DEMO_SEEDS = frozenset(DEMO_MODELS)
 
@@ -54,12 +55,12 @@ def demo_articles() -> list[list[Article]]:
 def training_articles(first_seed: int, models: int) -> Iterator[list[Article]]:
     """Models first_seed ... first_seed + models - 1 with two to five colourways each, one list a model.
 
-    Raises ValueError when the range touches the demo's seeds.
+    Raises BadInput when the range touches the demo's seeds.
     """
     seeds = range(first_seed, first_seed + models)
     touched = sorted(DEMO_SEEDS.intersection(seeds))
     if touched:
-        raise ValueError(f"seeds {touched[:3]}... belong to the demo shop; choose --first-seed above {max(DEMO_SEEDS)}")
+        raise BadInput(f"seeds {touched[:3]}... belong to the demo shop; choose --first-seed above {max(DEMO_SEEDS)}")
     return (_articles(seed, int(stream(seed, STREAM_COLLECTION).integers(2, 6)), None) for seed in seeds)
 
 

@@ -61,7 +61,17 @@ def colourways_of(model: Model, count: int) -> tuple[Colourway, ...]:
         roles = _neighbour(draw, made[int(draw.integers(len(made)))], model) if close else _scheme(draw)
         if all(_apart(roles, other, parts) for other in made) or attempt > 200:
             made.append(roles)
-    return tuple(_colourway(model, i, roles, parts) for i, roles in enumerate(made))
+    names: list[str] = []
+    for i, roles in enumerate(made):
+        name = _name(roles, full=i > 0)
+        names.append(f"{name} ({roles[3]} sole)" if name in names else name)
+    return tuple(_colourway(model, i, names[i], roles, parts) for i, roles in enumerate(made))
+
+
+def _name(roles: tuple[str, ...], full: bool) -> str:
+    """What a shop calls the colourway: its main colours, the first colourway of a model with two at most."""
+    shown = list(dict.fromkeys(roles[:3]))
+    return " / ".join(shown if full else shown[:2])
 
 
 def _scheme(draw: np.random.Generator) -> tuple[str, ...]:
@@ -144,14 +154,13 @@ def _parts(model: Model) -> tuple[int, ...]:
     return tuple(role)
 
 
-def _colourway(model: Model, index: int, roles: tuple[str, ...], parts: tuple[int, ...]) -> Colourway:
+def _colourway(
+    model: Model, index: int, name: str, roles: tuple[str, ...], parts: tuple[int, ...]
+) -> Colourway:
     base = np.stack([linear(COLOURS[roles[parts[slot]]]) for slot in range(SLOTS)])
     pattern = roles[1] if _distance(roles[0], roles[1]) > 0.15 else roles[2]
     base[Slot.PATTERN] = linear(COLOURS[pattern])
     base[Slot.STITCH] = base[Slot.STITCH] * 0.8 + 0.2 * linear(COLOURS["Fog"])
     base[Slot.LINING] = base[Slot.LINING] * 0.9 + 0.02
-    shown = [roles[0]] + [r for r in roles[1:3] if r != roles[0]][:1]
-    if index and len(set(roles[:3])) > 2:
-        shown = [roles[0], roles[1], roles[2]]
-    name = " / ".join(dict.fromkeys(shown))
-    return Colourway(model.seed, index, name, roles, tuple(tuple(float(c) for c in row) for row in base))
+    palette = tuple((float(r), float(g), float(b)) for r, g, b in base)
+    return Colourway(model.seed, index, name, roles, palette)

@@ -41,7 +41,8 @@ def _wall(upper: Upper, side: int, density: float) -> Cloud:
 def _lining(upper: Upper, side: int, density: float) -> Cloud:
     """The inside of the opening, darker the deeper."""
     model = upper.model
-    k = float(upper.k_at(min(model.last.opening_end + 0.12, 0.9), side)) * np.linspace(0, 1, int(1.1 * density))[:, None]
+    reach = float(upper.k_at(min(model.last.opening_end + 0.12, 0.9), side))
+    k = reach * np.linspace(0, 1, int(1.1 * density))[:, None]
     v = np.linspace(0.05, 1, int(1.2 * (model.last.collar_back + 0.12) * density))[None, :]
     points = upper.at(k, v, side)
     points = raised(points, np.full(points.shape[:2], -0.009), flip=side > 0)

@@ -18,9 +18,11 @@ def _tables(draw: Draw, count: int) -> list[np.ndarray]:
 
 
 def _tone(draw: Draw, names: tuple[str, ...] = (), spread: float = 0.35) -> np.ndarray:
-    """A colour (3,) near one of the named ones."""
+    """A colour (3,) near one of the named ones, mostly muted: floors and walls are seldom vivid."""
     name = str(draw.choice(names if names else tuple(COLOURS)))
-    return (linear(COLOURS[name]) * draw.uniform(1 - spread, 1 + spread, 3) ** 0.6 * 0.85).clip(0.01, 0.9)
+    colour = linear(COLOURS[name])
+    colour = colour + (colour.mean() - colour) * float(draw.uniform(0.1, 0.85))
+    return (colour * draw.uniform(1 - spread, 1 + spread, 3) ** 0.6 * 0.85).clip(0.01, 0.9)
 
 
 def _mixed(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -37,7 +39,8 @@ def asphalt(draw: Draw) -> Paint:
         grain = table_noise(t[0], x * 30, y * 30) * 0.5 + table_noise(t[1], x * 75, y * 75) * 0.5
         wide = table_noise(t[2], x * 1.7, y * 1.7)
         out = base * (0.35 + 0.8 * grain + 0.4 * wide)[..., None]
-        return np.where((np.abs(x * 0.8 + y * 0.6 - line) < 0.2)[..., None], paint * (0.6 + 0.4 * grain[..., None]), out)
+        painted = np.abs(x * 0.8 + y * 0.6 - line) < 0.2
+        return np.where(painted[..., None], paint * (0.6 + 0.4 * grain[..., None]), out)
 
     return colour
 
@@ -71,7 +74,8 @@ def tiles(draw: Draw) -> Paint:
         u, v = (c * x + s * y) / size / ratio, (c * y - s * x) / size
         u = u + 0.5 * (np.floor(v) % 2) * (ratio > 1)
         odd = (np.floor(u) + np.floor(v)) % 2
-        tone = 0.75 + 0.3 * table_noise(t[0], np.floor(u) * 3.3, np.floor(v) * 3.3) + 0.2 * table_noise(t[1], x * 6, y * 6)
+        tone = 0.75 + 0.3 * table_noise(t[0], np.floor(u) * 3.3, np.floor(v) * 3.3)
+        tone = tone + 0.2 * table_noise(t[1], x * 6, y * 6)
         body = _mixed(first, second, odd) * tone[..., None]
         gap = np.maximum(np.abs(u % 1 - 0.5), np.abs(v % 1 - 0.5)) > 0.475
         return np.where(gap[..., None], joint * 0.7, body)
@@ -81,7 +85,8 @@ def tiles(draw: Draw) -> Paint:
 
 def grass(draw: Draw) -> Paint:
     """Blotchy green with fine blades and bare earth."""
-    t, green, earth = _tables(draw, 3), _tone(draw, ("Forest", "Olive", "Moss")), _tone(draw, ("Cocoa", "Olive", "Sand"))
+    t = _tables(draw, 3)
+    green, earth = _tone(draw, ("Forest", "Olive", "Moss")), _tone(draw, ("Cocoa", "Olive", "Sand"))
 
     def colour(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         blades = table_noise(t[0], x * 50 + 3 * table_noise(t[1], x * 6, y * 6), y * 18)

@@ -12,13 +12,17 @@ BRANDS: dict[str, str] = {  # brand -> letters of its style codes
     "Brackwell": "BW",
 }
 _KOREAN = ("하늘결", "달무리")
-_KOREAN_NAMES = ("구름", "바람", "새벽", "물결", "노을", "별빛", "솔잎", "이슬", "나루", "여울", "가람", "누리", "마루", "산들")
-_NAMES = ("Ardo", "Bregen", "Calisto", "Dunmar", "Elvas", "Fjora", "Galdan", "Hollis", "Istra", "Jorund", "Kelmo", "Lunden",
-          "Mirell", "Nolvo", "Orsk", "Pardan", "Quintel", "Rovik", "Sarrel", "Tindra", "Ulmo", "Varden", "Westry", "Yarrow")
+_KOREAN_NAMES = (
+    "구름", "바람", "새벽", "물결", "노을", "별빛", "솔잎", "이슬", "나루", "여울", "가람", "누리", "마루", "산들",
+)
+_NAMES = (
+    "Ardo", "Bregen", "Calisto", "Dunmar", "Elvas", "Fjora", "Galdan", "Hollis", "Istra", "Jorund", "Kelmo", "Lunden",
+    "Mirell", "Nolvo", "Orsk", "Pardan", "Quintel", "Rovik", "Sarrel", "Tindra", "Ulmo", "Varden", "Westry", "Yarrow",
+)
 _KIND_WORDS = {
-    "low sneaker": ("Low", "Court", "로우"), "high sneaker": ("High", "Mid", "하이"), "runner": ("Runner", "Trail", "러너"),
-    "boot": ("Boot", "Chelsea", "부츠"), "loafer": ("Loafer", "Moc", "로퍼"), "heel": ("Heel", "Pump", "힐"),
-    "sandal": ("Sandal", "Strap", "샌들"), "slide": ("Slide", "Pool", "슬라이드"),
+    "low sneaker": ("Low", "Court", "로우"), "high sneaker": ("High", "Mid", "하이"),
+    "runner": ("Runner", "Trail", "러너"), "boot": ("Boot", "Chelsea", "부츠"), "loafer": ("Loafer", "Moc", "로퍼"),
+    "heel": ("Heel", "Pump", "힐"), "sandal": ("Sandal", "Strap", "샌들"), "slide": ("Slide", "Pool", "슬라이드"),
 }
 _PRICES = {"low sneaker": 99, "high sneaker": 119, "runner": 139, "boot": 189, "loafer": 149, "heel": 139,
            "sandal": 79, "slide": 45}
@@ -48,7 +52,8 @@ def label_of(model: Model) -> Label:
     name = f"{word} {kind}" + (f" {number}" if number else "")
     price = _PRICES[model.kind] * int(draw.integers(7, 16)) // 10
     style = f"{BRANDS[brand]}-{1000 + (model.seed * 7919 + 4821) % 9000:04d}"
-    return Label(brand, name, f"{price}000 KRW", style, f"{BRANDS[brand].lower()}-{model.kind.replace(' ', '-')}-{model.seed}")
+    slug = f"{BRANDS[brand].lower()}-{model.kind.replace(' ', '-')}-{model.seed}"
+    return Label(brand, name, f"{price}000 KRW", style, slug)
 
 
 def style_code(label: Label, colourway: Colourway) -> str:

@@ -107,7 +107,8 @@ def _throat(sketch: Sketch, model: Model) -> None:
     ahead = np.where(sketch.v > 0.45, np.minimum(gap - y, p.throat_end - x), -1)
     behind = x > start
     if p.eyestay:
-        stay = np.where((sketch.v > 0.4) & behind, np.minimum(gap + p.eyestay - y, p.throat_end + 0.6 * p.eyestay - x), -1)
+        stay = np.minimum(gap + p.eyestay - y, p.throat_end + 0.6 * p.eyestay - x)
+        stay = np.where((sketch.v > 0.4) & behind, stay, -1)
         sketch.lay(stay, Slot.EYESTAY, p.stitch)
     inside = (ahead > 0) & behind
     sketch.slot[inside] = Slot.TONGUE
@@ -131,7 +132,8 @@ def mark(logo: Logo, x: np.ndarray, h: np.ndarray) -> np.ndarray:
         d = np.minimum((0.1 + 0.3 * w) * np.clip((a + 1.2) / 1.5, 0, 1) - np.abs(b - arc), 1.3 - np.abs(a))
     elif logo.kind == "chevron":
         phase = (a - 0.7 * np.abs(b) + 10) * (logo.count - 1) / 1.2
-        d = np.minimum((w / 2 - np.abs(phase % 1 - 0.5)) * 1.2 / logo.count, np.minimum(0.8 - np.abs(b), 0.9 - np.abs(a)))
+        frame = np.minimum(0.8 - np.abs(b), 0.9 - np.abs(a))
+        d = np.minimum((w / 2 - np.abs(phase % 1 - 0.5)) * 1.2 / logo.count, frame)
     elif logo.kind == "dots":
         step = 1.6 / logo.count
         cell = np.hypot((slanted + 9) % step - step / 2, (b + 9) % step - step / 2)

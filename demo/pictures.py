@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catalogue.errors import BadInput
 from demo.collection import Article, demo_articles, training_articles, write_products
 
 if TYPE_CHECKING:
-    from demo.scenes import Photo
+    from demo.exposure import Photo
 
 PHOTOS = Path(__file__).parent / "photos"
 SHOP_VIEWS = 6
@@ -51,7 +52,9 @@ def _render(job: Job, missing: list[tuple[Article, str, int, int]]) -> None:
     import torch
 
     from demo.render import Renderer
-    from demo.scenes import street, studio, subject_of
+    from demo.street import street
+    from demo.studio import studio
+    from demo.subjects import subject_of
 
     torch.set_num_threads(1)
     renderer = Renderer(job.device)
@@ -123,9 +126,12 @@ def main(argv: list[str] | None = None) -> int:
         parser.error("a training collection needs --out DIR")
     out = args.out or PHOTOS
     try:
-        jobs = list(training_jobs(args.first_seed, args.models, args.views, args.size, args.street_share, out, args.device)
-                    ) if args.models else demo_jobs(out)
-    except ValueError as error:
+        if args.models:
+            jobs = list(training_jobs(args.first_seed, args.models, args.views, args.size, args.street_share, out,
+                                      args.device))
+        else:
+            jobs = demo_jobs(out)
+    except BadInput as error:
         parser.error(str(error))
     return _run(jobs, out, args.workers)
 

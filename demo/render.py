@@ -1,8 +1,8 @@
 """The z-buffer: splats clouds of points into pictures, with shadows, on any torch device.
 
 All arithmetic on points is plain multiply, add, compare and an integer scatter-minimum, so a picture does not
-depend on the number of threads. Several pictures of one size go through in one call (the leading dimension V),
-which is how a GPU is kept busy; on a CPU points go in chunks that stay in the cache, one picture at a time.
+depend on the number of threads. A call draws one picture. On a CPU the points go in chunks that stay in the
+cache (fresh big arrays cost more than the arithmetic); on a GPU all points of a thing go at once.
 """
 
 from __future__ import annotations
@@ -13,33 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from demo.camera import Camera
+from demo.camera import Camera, placed, turned
+from demo.lights import Light, ShadowMap, Thing, lit
 from demo.surfaces import Cloud
 
 FAR = torch.iinfo(torch.int64).max
 DEPTH_STEPS = float(1 << 24)
 ID_BITS = 32
 SHADOW_SIDE = 192
-
-
-@dataclass(frozen=True)
-class Light:
-    """One key light from `towards` (unit, points at the light) plus light from above and from the ground (RGB)."""
-
-    towards: tuple[float, float, float]
-    key: tuple[float, float, float]
-    sky: tuple[float, float, float]
-    bounce: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Thing:
-    """A cloud in the world: its colours (S, 3) linear RGB, glosses (S,), and a (3, 4) placement."""
-
-    cloud: Cloud
-    palette: np.ndarray
-    gloss: np.ndarray
-    place: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -60,14 +41,14 @@ class Renderer:
         self.chunk = chunk or (16384 if self.device.type == "cpu" else 1 << 22)
         self._held: dict[int, tuple[Cloud, tuple[torch.Tensor, ...]]] = {}
 
-    def draw(self, things: Sequence[Thing], camera: Camera, light: Light) -> Layer:
-        """One picture's foreground. Raises ValueError without things."""
+    def draw(self, things: Sequence[Thing], camera: Camera, light: Light, *, shadows: bool = True) -> Layer:
+        """One picture's foreground; without `shadows` things cast none on each other. ValueError without things."""
         if not things:
             raise ValueError("nothing to draw: give at least one thing")
         n = self.supersample
         width, height = camera.size[0] * n, camera.size[1] * n
         keys = torch.full((width * height,), FAR, dtype=torch.int64, device=self.device)
-        rows = np.stack([camera.rotation[0] * camera.focal * n, camera.rotation[1] * camera.focal * n, camera.rotation[2]])
+        rows = camera.rotation * np.array([[camera.focal * n], [camera.focal * n], [1.0]])
         shift = np.array([camera.centre[0] * n, camera.centre[1] * n])
         start = 0
         for thing in things:
@@ -76,7 +57,7 @@ class Renderer:
         _fill_holes(keys.view(height, width))
         seen = (keys != FAR).nonzero().squeeze(1)
         ids = keys[seen] & ((1 << ID_BITS) - 1)
-        shadow = self._shadow_map(things, light)
+        shadow = self._shadow_map(things if shadows else (), light)
         colour, owner = self._shade(things, ids, camera, light, shadow)
         return _layer(colour, owner, seen, (height, width), n, len(things))
 
@@ -128,15 +109,16 @@ class Renderer:
             key = (near << ID_BITS) | (number + start)
             keys.scatter_reduce_(0, (iv * width + iu)[inside], key[inside], "amin")
 
-    def _shadow_map(self, things: Sequence[Thing], light: Light) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:
-        """Depths (SHADOW_SIDE, SHADOW_SIDE) seen from the light, with the rows and shift that lead there."""
+    def _shadow_map(self, things: Sequence[Thing], light: Light) -> ShadowMap:
+        """What the light sees of the things, SHADOW_SIDE pixels wide."""
         towards = np.array(light.towards)
         right = np.cross(towards, [0.0, 0, 1])
         right /= np.linalg.norm(right) + 1e-9
         rows = np.stack([right, np.cross(towards, right), -towards])
-        corners = np.concatenate([
-            (t.cloud.xyz[::97] @ t.place[:, :3].T + t.place[:, 3]) @ rows[:2].T for t in things if len(t.cloud) > 3000
-        ] or [things[0].cloud.xyz[:, :2]])
+        big = [t for t in things if len(t.cloud) > 3000]
+        if not big:
+            return ShadowMap(torch.full((1, 1), 1e9, device=self.device), rows, np.zeros(2))
+        corners = np.concatenate([turned(placed(t.cloud.xyz[::97], t.place), rows[:2]) for t in big])
         low, high = corners.min(0), corners.max(0)
         zoom = (SHADOW_SIDE - 4) / max(float((high - low).max()), 1e-3)
         rows = rows * np.array([[zoom], [zoom], [1.0]])
@@ -145,14 +127,14 @@ class Renderer:
         for thing in things:
             need = 2.2 * (SHADOW_SIDE**2) / max(len(thing.cloud), 1)
             step = 1 if need > 0.5 else min(int(0.7 / need), 5)
-            self._splat(thing, rows, shift, towards * 20.0 * 0 - rows[2] * 8.0, (SHADOW_SIDE, SHADOW_SIDE), keys, 0,
+            self._splat(thing, rows, shift, towards * 8.0, (SHADOW_SIDE, SHADOW_SIDE), keys, 0,
                         perspective=False, step=max(step, 1))
         depth = (keys >> ID_BITS).to(torch.float32) * (64.0 / DEPTH_STEPS)
-        return depth.view(SHADOW_SIDE, SHADOW_SIDE), rows, shift
+        return ShadowMap(depth.view(SHADOW_SIDE, SHADOW_SIDE), rows, shift)
 
     def _shade(
         self, things: Sequence[Thing], ids: torch.Tensor, camera: Camera, light: Light,
-        shadow: tuple[torch.Tensor, np.ndarray, np.ndarray],
+        shadow: ShadowMap,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Linear RGB (n, 3) and owner (n,) of the visible points."""
         colour = torch.zeros((len(ids), 3), device=self.device)
@@ -161,70 +143,11 @@ class Renderer:
         for i, thing in enumerate(things):
             mine = ((ids >= start) & (ids < start + len(thing.cloud))).nonzero().squeeze(1)
             if len(mine):
-                colour[mine] = self._lit(thing, ids[mine] - start, camera, light, shadow)
+                points = [t[ids[mine] - start] for t in self._tensors(thing.cloud)]
+                colour[mine] = lit(thing, points, camera.eye, light, shadow)
                 owner[mine] = i
             start += len(thing.cloud)
         return colour, owner
-
-    def _lit(
-        self, thing: Thing, ids: torch.Tensor, camera: Camera, light: Light,
-        shadow: tuple[torch.Tensor, np.ndarray, np.ndarray],
-    ) -> torch.Tensor:
-        """Linear RGB (n, 3): key light with shadow and highlight, light from sky and ground."""
-        x, y, z, nx, ny, nz, _, slot, shade = (t[ids] for t in self._tensors(thing.cloud))
-        place = torch.from_numpy(thing.place.astype(np.float32)).to(self.device)
-        scale = float(np.cbrt(abs(np.linalg.det(thing.place[:, :3]))))
-        world = _moved(place, x, y, z, 1.0)
-        normal = [c / scale for c in _moved(place, nx, ny, nz, 0.0)]
-        towards = light.towards
-        facing = _dot(normal, towards)
-        lit = _unshadowed(world, shadow) * facing.clamp(min=0.0)
-        to_eye = [float(e) - c for e, c in zip(camera.eye, world, strict=True)]
-        length = (to_eye[0] * to_eye[0] + to_eye[1] * to_eye[1] + to_eye[2] * to_eye[2]).sqrt()
-        half = [c / length + t for c, t in zip(to_eye, towards, strict=True)]
-        norm = (half[0] * half[0] + half[1] * half[1] + half[2] * half[2]).sqrt().clamp(min=1e-6)
-        shine = ((normal[0] * half[0] + normal[1] * half[1] + normal[2] * half[2]) / norm).clamp(min=0.0)
-        for _ in range(4):
-            shine = shine * shine
-        broad, sharp = shine, (shine * shine) * (shine * shine)
-        gloss = torch.from_numpy(thing.gloss).to(self.device)[slot]
-        flash = (0.12 * broad * gloss + 0.9 * sharp * gloss * gloss) * (0.25 + 0.75 * lit)
-        edge = 1.0 - ((normal[0] * to_eye[0] + normal[1] * to_eye[1] + normal[2] * to_eye[2]) / length).clamp(0.0, 1.0)
-        sheen = 0.25 * gloss * edge * edge * edge
-        up = normal[2] * 0.5 + 0.5
-        near_ground = (world[2] * 5.0).clamp(0.0, 1.0) * 0.3 + 0.7
-        albedo = torch.from_numpy(thing.palette.astype(np.float32)).to(self.device)[slot] * shade[:, None]
-        channels = []
-        for c in range(3):
-            ambient = (light.sky[c] * up + light.bounce[c] * (1.0 - up)) * near_ground
-            channels.append(albedo[:, c] * (ambient + light.key[c] * lit) + light.key[c] * flash
-                            + light.sky[c] * sheen)
-        return torch.stack(channels, 1)
-
-
-def _moved(place: torch.Tensor, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor, one: float) -> list[torch.Tensor]:
-    p = place.tolist()
-    return [x * r[0] + y * r[1] + z * r[2] + r[3] * one for r in p]
-
-
-def _dot(a: Sequence[torch.Tensor], b: Sequence[float]) -> torch.Tensor:
-    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-
-
-def _unshadowed(world: Sequence[torch.Tensor], shadow: tuple[torch.Tensor, np.ndarray, np.ndarray]) -> torch.Tensor:
-    """The share (n,) of the key light that reaches each world point: 3x3 looks into the shadow map."""
-    depth, rows, shift = shadow
-    u = (_dot(world, rows[0].tolist()) + float(shift[0])).floor().to(torch.int64)
-    v = (_dot(world, rows[1].tolist()) + float(shift[1])).floor().to(torch.int64)
-    mine = _dot(world, rows[2].tolist()) + 8.0
-    free = torch.zeros_like(mine)
-    side = depth.shape[0] - 1
-    for du in (-1, 0, 1):
-        for dv in (-1, 0, 1):
-            near = depth[(v + dv).clamp(0, side), (u + du).clamp(0, side)]
-            free += (near > mine - 0.03).to(torch.float32)
-    return free / 9.0
-
 
 def _fill_holes(keys: torch.Tensor) -> None:
     """Gives pixels that no point hit the nearer of two opposite neighbours, if both were hit (in place)."""

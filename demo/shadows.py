@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from demo.camera import placed
-from demo.render import Light, Thing
+from demo.lights import Light, Thing
 
 SIDE = 192
 REACH = 1.9

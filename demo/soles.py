@@ -85,7 +85,7 @@ def _wall_paint(sole: Sole, x: np.ndarray, v: np.ndarray, arc: np.ndarray) -> tu
 def _rim(upper: Upper, side: int, density: float) -> Cloud:
     sole = upper.sole
     k = np.linspace(0, 1, int(1.45 * density))[:, None]
-    t = np.linspace(-0.012, 1, max(int(0.03 * density), 4))[None, :]
+    t = np.linspace(-1.5, 1, max(int(0.05 * density), 8))[None, :]
     edge, out = upper.edge(k, side), upper.outward(k, side)
     x = edge[..., 0]
     off = spread(sole, np.ones_like(t), x) * t
@@ -99,10 +99,10 @@ def _bottom(upper: Upper, density: float, *, top: bool) -> Cloud:
     sole = upper.sole
     share = (1 - np.cos(np.linspace(0, np.pi, int(1.3 * density)))) / 2
     q = np.linspace(0, 1, int(0.42 * density))[None, :]
-    off = 0.0 if top else float(spread(sole, np.zeros(1), np.zeros(1))[0])
     ends = []
     for side in (1, -1):
         k = upper.k_at(share, side)
+        off = 0.0 if top else spread(sole, np.zeros(1), share)[:, None]
         ends.append(upper.edge(k, side) + upper.outward(k, side) * off)
     x = ends[0][:, None, 0] * (1 - q) + ends[1][:, None, 0] * q
     y = ends[0][:, None, 1] * (1 - q) + ends[1][:, None, 1] * q
@@ -137,7 +137,7 @@ def _post(upper: Upper, density: float) -> list[Cloud]:
     """What stands under a raised heel: a block, a stiletto, a stacked heel or a wedge."""
     sole = upper.sole
     reach = {"block": 0.19, "stiletto": 0.16, "stacked": 0.3, "wedge": 0.66}[sole.post]
-    around = int(0.9 * density)
+    around = int((3.2 * reach + 0.6) * density)
     angle = np.linspace(0, 2 * np.pi, around)
     height = float(underside(sole, np.array(0.05)))
     rows = max(int(height * density * 1.4), 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -70,7 +71,12 @@ def sheet(
 
 
 def raised(points: np.ndarray, height: np.ndarray, *, flip: bool = False) -> np.ndarray:
-    """The grid moved along its own normals by `height` (a, b)."""
+    """The grid moved along its own normals by `height` (a, b), whose steps become short slopes."""
+    for axis in (0, 1, 0, 1):
+        ends = [(1, 1) if i == axis else (0, 0) for i in range(2)]
+        wide = np.pad(height, ends, "edge")
+        n = height.shape[axis]
+        height = (wide.take(range(n), axis) + 2 * height + wide.take(range(2, n + 2), axis)) / 4
     sign = -1.0 if flip else 1.0
     return points + sign * grid_normals(points) * height[..., None]
 
@@ -107,7 +113,12 @@ def resampled(path: np.ndarray, count: int) -> np.ndarray:
     return np.stack([np.interp(at, step, path[:, i]) for i in range(path.shape[1])], 1)
 
 
-def rounded_path(corners: Sequence[Sequence[float]], count: int, soft: float = 0.06) -> np.ndarray:
+def shifted(point: np.ndarray, x: float, y: float, z: float) -> np.ndarray:
+    """The point (3,) moved by x, y and z."""
+    return point + np.array([x, y, z])
+
+
+def rounded_path(corners: Sequence[Any], count: int, soft: float = 0.06) -> np.ndarray:
     """A soft 3-d curve (count, 3) along the corners; `soft` is the rounding as a share of its length."""
     path = resampled(np.array(corners, float), 257)
     path = np.stack([smoothed(path[:, i], soft * 256) for i in range(3)], 1)
@@ -146,7 +157,7 @@ def tube(
     return Cloud(made.xyz, made.normal * sign, made.slot, made.shade)
 
 
-def _wrapped(value: np.ndarray | float | int) -> np.ndarray | float | int:
+def _wrapped(value: Any) -> Any:
     """A ring property (m, around) with its first column repeated at the end; numbers pass through."""
     if isinstance(value, np.ndarray) and value.ndim == 2:
         return np.concatenate([value, value[:, :1]], 1)
@@ -158,3 +169,13 @@ def capped(count: int, ends: float = 0.15) -> np.ndarray:
     t = np.linspace(0, 1, count)
     edge = np.clip(np.minimum(t, 1 - t) / ends, 0, 1)
     return np.sqrt(np.maximum(1 - (1 - edge) ** 2, 0))
+
+
+def bead(spot: np.ndarray, radius: float, density: float, slot: int) -> Cloud:
+    """A small ball at `spot`."""
+    n = max(int(radius * density * 3.2), 6)
+    a = np.linspace(0, np.pi, n)[:, None]
+    b = np.linspace(0, 2 * np.pi, 2 * n)[None]
+    unit = np.stack([np.sin(a) * np.cos(b), np.sin(a) * np.sin(b), np.cos(a) + 0 * b], -1)
+    made = sheet(spot + unit * radius, slot)
+    return Cloud(made.xyz, unit.reshape(-1, 3).astype(np.float32), made.slot, made.shade)

@@ -71,7 +71,7 @@ class Upper:
 
     def centre(self, x: np.ndarray) -> np.ndarray:
         """The last's middle line: shoes bend towards the big toe."""
-        return -self.last.skew * smoothstep(x, 0.45, 1.0) ** 1.5 + 0.006
+        return np.asarray(0.006 - self.last.skew * smoothstep(x, 0.45, 1.0) ** 1.5)
 
     def edge(self, k: np.ndarray, side: int) -> np.ndarray:
         """Points (..., 2) of the sole's edge at shares k of its length."""
@@ -93,7 +93,7 @@ class Upper:
 
     def k_at(self, x: float | np.ndarray, side: int = 1) -> np.ndarray:
         """The share k at which the edge passes x."""
-        return np.interp(x, self.edges[side][:, 0], np.linspace(0, 1, ARC))
+        return np.asarray(np.interp(x, self.edges[side][:, 0], np.linspace(0, 1, ARC)))
 
     def _topline(self) -> np.ndarray:
         """Columns x, height, half width (1024, 3) of the top edge, over the x of the sole's edge."""
@@ -124,7 +124,8 @@ class Upper:
 
     def top(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """x, height above the feather line and opening half width of the top edge over edge position x."""
-        return tuple(np.interp(x, self._x, self._top[:, i]) for i in range(3))  # type: ignore[return-value]
+        a, b, c = (np.interp(x, self._x, self._top[:, i]) for i in range(3))
+        return a, b, c
 
     def at(self, k: np.ndarray, v: np.ndarray, side: int) -> np.ndarray:
         """Points (..., 3) of the upper; k and v broadcast, v=0 at the sole and 1 at the top."""
