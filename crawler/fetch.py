@@ -211,13 +211,17 @@ def _connection_classes(guard: AddressGuard, total_s: float) -> tuple[type[HTTPC
 
         def getresponse(self) -> Any:
             # A read timeout bounds one wait; only hanging up bounds a server that drips its headers.
-            watchdog = threading.Timer(total_s, _hang_up, (self.sock,))
+            late = threading.Event()
+            watchdog = threading.Timer(total_s, _hang_up, (self.sock, late))
             watchdog.daemon = True
             watchdog.start()
             try:
-                return super().getresponse()
+                answer = super().getresponse()
             finally:
                 watchdog.cancel()
+            if late.is_set():  # half a header reads like a short one
+                raise TimeoutError("the answer's headers were still not complete when their time was up")
+            return answer
 
     class GuardedSecure(Guarded, HTTPSConnection):
         pass
@@ -225,7 +229,8 @@ def _connection_classes(guard: AddressGuard, total_s: float) -> tuple[type[HTTPC
     return Guarded, GuardedSecure
 
 
-def _hang_up(connection: socket.socket) -> None:
+def _hang_up(connection: socket.socket, late: threading.Event) -> None:
+    late.set()
     try:
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
     except OSError as error:

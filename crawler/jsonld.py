@@ -98,9 +98,11 @@ def _facts_of(node: Node, by_id: dict[str, Node], base: str, url: str) -> list[F
     colours.pop("", None)
     if len(colours) < 2:
         return [_one(node, variants, by_id, base, "")]
-    here = next((one for one in variants if page_link(base, clean(one.get("url"))) == url and _text(one.get("color"))),
-                node)
-    if (own := plain(_text(here.get("color")))) in colours:
+    # A page may be one colourway's own although its group tells of them all.
+    here = {plain(_text(one.get("color"))) for one in variants
+            if one.get("url") and page_link(base, clean(one["url"])) == url} - {""}
+    own = here.pop() if len(here) == 1 else plain(_text(node.get("color")))
+    if own in colours:
         colours = {own: None}
     several = len(colours) > 1
     return [_one(node, [one for one in variants if plain(_text(one.get("color"))) == colour], by_id, base,

@@ -32,6 +32,8 @@ def tidy(url: str) -> str:
 
 def absolute(base: str, href: str) -> str:
     """`href` as found on a page at `base`, absolute and without fragment; empty for no web address or a huge one."""
+    if not href.strip():
+        return ""
     try:
         parts = urlsplit(urljoin(base, href.strip()))
         url = urlunsplit(parts._replace(fragment=""))

@@ -11,7 +11,7 @@ from catalogue.listings import FoundListing
 from catalogue.tables import Shop
 from crawler.discovery import USUAL_PLACES, fetch_sitemap, named_sitemaps, own_pages
 from crawler.fetch import Fetcher
-from crawler.links import absolute, looks_like_product, page_link, worth_following
+from crawler.links import absolute, looks_like_product, page_link, tidy, worth_following
 from crawler.listing import parse, read_page
 from crawler.opengraph import site_name
 from crawler.settings import CrawlSettings
@@ -44,14 +44,15 @@ def look_at(url: str, settings: CrawlSettings) -> ShopPreview:
 
     Raises `BadInput` for no web address, `FetchFailed` if the front page cannot be had.
     """
-    start = page_link(url if "://" in url else f"https://{url}", "")
+    url = url if "://" in url else f"https://{url}"
+    start = page_link(url, url)
     if not start:
         raise BadInput(f"{url!r} is no web address; give the shop's front page, like https://shop.example/")
     with Fetcher(settings) as fetcher:
         front = fetcher.get(start, settings.max_page_bytes)
         if front.status != 200:
             raise FetchFailed(f"{start} answered {front.status}; check the address in a browser")
-        start = page_link(front.url, "")
+        start = tidy(front.url)
         soup = parse(front.text)
         problems: list[str] = []
         sitemaps, addresses = _by_sitemap(fetcher, start, problems)
@@ -122,7 +123,7 @@ def _sample(fetcher: Fetcher, addresses: list[str], problems: list[str]) -> tupl
         except FetchFailed as error:
             problems.append(str(error))
             break
-        found = read_page(parse(answer.text), page_link(answer.url, "")) if answer.status == 200 else []
+        found = read_page(parse(answer.text), tidy(answer.url)) if answer.status == 200 else []
         if found:
             return found[0].listing, found[0].photos
     return None, ()

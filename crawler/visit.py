@@ -17,7 +17,7 @@ from crawler.delisting import page_is_gone
 from crawler.discovery import fetch_sitemap, own_pages
 from crawler.fetch import Fetched, Fetcher
 from crawler.frontier import Address, Hold, add, finish, still_held
-from crawler.links import absolute, page_link, same_site, worth_following
+from crawler.links import absolute, same_site, tidy, worth_following
 from crawler.listing import FoundPage, canonical, parse, read_page
 from crawler.photos import bring
 from crawler.report import Tally
@@ -97,7 +97,7 @@ def _visit_page(crawler: Crawler, address: Address) -> bool:
 
 def _read(crawler: Crawler, address: Address, answer: Fetched) -> _Found:
     kind = answer.headers.get("content-type", "text/html").lower()
-    url = page_link(answer.url, "")
+    url = tidy(answer.url)
     if "html" not in kind or not same_site(url, crawler.shop_url):
         return _Found()
     soup: BeautifulSoup = parse(answer.text)

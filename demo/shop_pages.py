@@ -98,7 +98,7 @@ def product(goods: Sequence[Good], good: Good, root: str) -> str:
     state = "" if good.available else '<p class="sold">Sold out</p>'
     colours = [one for one in goods if good.model_group and one.model_group == good.model_group and one is not good]
     block = f"<h2>Other colours</h2>{_grid(colours, 'colourways')}" if colours else ""
-    data = json.dumps(structured(good, root), ensure_ascii=False, indent=1).replace("</", "<\\/")
+    data = json.dumps(structured(good, root), ensure_ascii=False, indent=1).replace("<", "\\u003c")
     place = goods.index(good)
     others = [goods[(place + step) % len(goods)] for step in (5, 11, 17, 23)]
     others = list(dict.fromkeys(one for one in others if one is not good and one not in colours))

@@ -1,0 +1,36 @@
+"""Saved pages and what must be read from them; a new case is one more pair of files in `pages/`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from crawler.listing import FoundPage, canonical, parse, read_page
+
+PAGES = sorted((Path(__file__).parent / "pages").glob("*.html"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_page_is_read_as_expected(page: Path) -> None:
+    expected = json.loads(page.with_suffix(".json").read_text())
+    found = read_page(parse(page.read_text()), expected["url"])
+    assert [_told(one) for one in found] == expected["found"]
+
+
+def test_canonical_is_believed_within_the_shop_only() -> None:
+    def named(href: str) -> str:
+        return canonical(parse(f'<link rel="canonical" href="{href}">'), "https://shop.example/c/x/p/1?ref=a")
+
+    assert named("/p/1#top") == "https://shop.example/p/1"
+    assert named("https://www.shop.example/p/1") == "https://www.shop.example/p/1"
+    assert named("https://elsewhere.example/p/1") == "https://shop.example/c/x/p/1?ref=a"
+    assert named("/") == "https://shop.example/c/x/p/1?ref=a"
+
+
+def _told(found: FoundPage) -> dict[str, object]:
+    """What a page says, without what it leaves unsaid."""
+    told = {name: value for name, value in asdict(found.listing).items() if value not in ("", None, {})}
+    if "price" in told:
+        told["price"] = str(told["price"])
+    return {**told, "photos": list(found.photos)}
