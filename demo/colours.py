@@ -59,7 +59,7 @@ def colourways_of(model: Model, count: int) -> tuple[Colourway, ...]:
         attempt += 1
         close = bool(made) and draw.random() < 0.5
         roles = _neighbour(draw, made[int(draw.integers(len(made)))], model) if close else _scheme(draw)
-        if all(_apart(roles, other, parts) for other in made) or attempt > 200:
+        if all(_apart(roles, other, parts, model) for other in made) or attempt > 200:
             made.append(roles)
     names: list[str] = []
     for i, roles in enumerate(made):
@@ -116,15 +116,23 @@ def _distance(a: str, b: str) -> float:
     return float(np.linalg.norm(x - y))
 
 
-# About how much of a shoe each part covers; only for judging whether two colourways can be told apart.
-_AREA = {Slot.BASE: 4.0, Slot.VAMP: 1.5, Slot.TOECAP: 1.0, Slot.HEEL: 1.0, Slot.MIDSOLE: 1.5, Slot.MUDGUARD: 0.6,
-         Slot.EYESTAY: 0.6, Slot.LOGO: 0.6, Slot.COLLAR: 0.6, Slot.STRAP: 0.8, Slot.TONGUE: 0.4, Slot.LACE: 0.4}
+def _areas(model: Model) -> dict[Slot, float]:
+    """About how much of the shoe each part covers, seen from most sides; parts the model lacks are left out."""
+    p = model.panels
+    shown = {Slot.BASE: 0.0 if model.open_shoe else 4.0, Slot.VAMP: 1.2 * (p.vamp < 1 or p.apron > 0),
+             Slot.TOECAP: 1.0 * (p.toecap < 1), Slot.HEEL: 1.0 * (p.heel > 0), Slot.MIDSOLE: 1.5,
+             Slot.MUDGUARD: 0.7 * (p.mudguard > 0 or p.saddle > 0 or p.cage > 0),
+             Slot.LOGO: 0.5 * (model.logo.kind != "none"), Slot.COLLAR: 0.5 * (p.collar > 0 or p.elastic > 0),
+             Slot.STRAP: 3.0 if model.open_shoe else 0.5 * bool(model.trims.straps), Slot.INSOLE: 2.0 * model.open_shoe,
+             Slot.PATTERN: 1.5 * (model.finish.pattern != "none")}
+    if model.trims.laces:
+        shown |= {Slot.EYESTAY: 0.4 * (p.eyestay > 0), Slot.TONGUE: 0.2, Slot.LACE: 0.3}
+    return shown
 
 
-def _apart(a: tuple[str, ...], b: tuple[str, ...], parts: tuple[int, ...]) -> bool:
+def _apart(a: tuple[str, ...], b: tuple[str, ...], parts: tuple[int, ...], model: Model) -> bool:
     """True when two colourways differ enough, area by area, for an eye to tell them apart."""
-    total = sum(area * _distance(a[parts[slot]], b[parts[slot]]) for slot, area in _AREA.items())
-    return total > 0.75
+    return sum(area * _distance(a[parts[slot]], b[parts[slot]]) for slot, area in _areas(model).items()) > 0.7
 
 
 def _parts(model: Model) -> tuple[int, ...]:
