@@ -20,12 +20,12 @@ header nav{display:flex;gap:18px;flex-wrap:wrap}
 h1{font-size:28px;margin:28px 0 6px}h2{font-size:20px;margin:44px 0 14px}.quiet{color:#6f6c66;font-size:14px}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:22px;padding:0;list-style:none}
 .card{background:#fff;border-radius:12px;overflow:hidden;border:1px solid #ecebe6}.card:hover{border-color:#b9b5aa}
-.card img,.card .nothing{width:100%;aspect-ratio:1;object-fit:contain;background:#f1f0ec;display:block}
+.card img,.card .nothing{width:100%;aspect-ratio:1;object-fit:contain;background:#fff;display:block}
 .card div{padding:10px 14px 14px}.nothing{display:grid;place-items:center;color:#a5a198}
 .product{display:grid;grid-template-columns:minmax(0,3fr) minmax(0,2fr);gap:44px;margin-top:28px}
 .product-gallery{display:grid;grid-template-columns:1fr 1fr;gap:12px;align-content:start}
 .product-gallery img,.product-gallery .nothing{width:100%;aspect-ratio:1;object-fit:contain;
-background:#f1f0ec;border-radius:12px}
+background:#fff;border-radius:12px}
 .price{font-size:24px;font-weight:700;margin:12px 0}.sizes{
 display:flex;flex-wrap:wrap;gap:8px;padding:0;list-style:none}
 .sizes li{border:1px solid #1c1c1e;border-radius:8px;padding:6px 12px}.sizes .out{
@@ -44,7 +44,7 @@ def front(goods: Sequence[Good]) -> str:
         for name, shoes in categories(goods).items()
     )
     return _page(
-        NAME, f'<h1>Shoes, plainly</h1><p class="quiet">{len(goods)} shoes in stock or on their way.</p>{blocks}', goods
+        NAME, f'<h1>Shoes, plainly</h1><p class="quiet">{len(goods)} shoes</p>{blocks}', goods
     )
 
 
