@@ -79,8 +79,10 @@ class Fetcher:
         for _ in range(MAX_REDIRECTS + 1):
             self.guard.check_url(url)
             rules = self.robots.rules(url)
+            if rules.refusal:  # not for ever, as a rule would be: the next crawl asks again
+                raise FetchFailed(f"{url} may not be fetched: {rules.refusal}")
             if not rules.allows(url):
-                raise Forbidden(f"{url} may not be fetched: {rules.refusal or 'robots.txt of the shop disallows it'}")
+                raise Forbidden(f"{url} may not be fetched: robots.txt of the shop disallows it")
             self._pace.wait(urlsplit(url).netloc, max(self.settings.delay_s, rules.delay_s))
             answer = self._patiently(url, limit, accept)
             if answer.status not in _REDIRECT or "location" not in answer.headers:
@@ -105,6 +107,8 @@ class Fetcher:
                 if answer.status not in _REDIRECT or "location" not in answer.headers:
                     return rules_from(answer.status, answer.body)
                 url = urljoin(url, answer.headers["location"])
+        except Forbidden:
+            raise
         except FetchFailed as error:
             return Rules(refusal=f"its robots.txt cannot be had ({error})")
         return Rules()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from catalogue.errors import Forbidden
+from catalogue.errors import FetchFailed, Forbidden
 from crawler.fetch import Fetcher
 from crawler.robots import MAX_BYTES, rules_from
 
@@ -54,8 +54,9 @@ def test_the_wire_obeys_and_asks_once(website) -> None:  # type: ignore[no-untyp
 def test_an_unreachable_robots_txt_forbids(website) -> None:  # type: ignore[no-untyped-def]
     website.page("/", "hello")
     website.page("/robots.txt", "", status=503)
-    with Fetcher(website.settings()) as fetcher, pytest.raises(Forbidden, match="503"):
+    with Fetcher(website.settings()) as fetcher, pytest.raises(FetchFailed, match="503"):
         fetcher.get(website.url("/"), 1000)
+    assert "/" not in website.asked
 
 
 def test_endless_redirects_of_robots_txt_allow(website) -> None:  # type: ignore[no-untyped-def]
