@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from catalogue.errors import BadInput
+from catalogue.products_csv import ProductRow
 from demo.colours import Colourway, colourways_of
 from demo.models import model_of
 from demo.names import Label, label_of, style_code
 from demo.shoe import Model, stream
 
-COLUMNS = ("set", "slug", "brand", "name", "price", "colour", "sku", "model_group", "shoe_type", "kind", "n_images")
 STREAM_COLLECTION = 17
 
 # The demo shop's own models: seed -> (kind, number of colourways). Training collections must not touch these seeds.
@@ -38,13 +36,13 @@ class Article:
         """The folder of its pictures, such as nk-low-sneaker-1-0."""
         return f"{self.label.slug}-{self.colourway.index}"
 
-    def row(self, name_of_set: str, images: int) -> dict[str, str]:
+    def row(self, name_of_set: str, images: int) -> ProductRow:
         """Its row of products.csv."""
-        return {
-            "set": name_of_set, "slug": self.slug, "brand": self.label.brand, "name": self.label.name,
-            "price": self.label.price, "colour": self.colourway.name, "sku": style_code(self.label, self.colourway),
-            "model_group": self.label.slug, "shoe_type": self.model.kind, "kind": "rendered", "n_images": str(images),
-        }
+        return ProductRow(
+            set=name_of_set, slug=self.slug, brand=self.label.brand, name=self.label.name, price=self.label.price,
+            colour=self.colourway.name, sku=style_code(self.label, self.colourway), model_group=self.label.slug,
+            shoe_type=self.model.kind, kind="rendered", n_images=str(images),
+        )
 
 
 def demo_articles() -> list[list[Article]]:
@@ -68,13 +66,3 @@ def _articles(seed: int, count: int, kind: str | None) -> list[Article]:
     model = model_of(seed, kind)
     label = label_of(model)
     return [Article(model, colourway, label) for colourway in colourways_of(model, count)]
-
-
-def write_products(path: Path, rows: list[dict[str, str]]) -> None:
-    """Writes products.csv beside and renames it into place."""
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)

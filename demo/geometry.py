@@ -49,16 +49,3 @@ def _lining(upper: Upper, side: int, density: float) -> Cloud:
     depth = np.broadcast_to(1 - v, points.shape[:2]) * model.last.collar_back
     shade = np.clip(1.0 - 3.2 * depth, 0.25, 1.0)
     return sheet(points, Slot.LINING, shade, flip=side < 0)
-
-
-def last_cloud(model: Model, density: float = 200.0) -> Cloud:
-    """The closed foot inside an open shoe: what a sock or skin covers when the shoe is worn."""
-    upper = Upper(model)
-    parts = []
-    for side in (1, -1):
-        k = np.linspace(0.02, 0.97, int(1.4 * density))[:, None]
-        v = np.linspace(0, 1, int(0.45 * density))[None, :]
-        points = upper.at(k, v, side)
-        points = raised(points, np.full(points.shape[:2], -0.012), flip=side > 0)
-        parts.append(sheet(points, Slot.BASE, 1.0, flip=side > 0))
-    return joined(parts)

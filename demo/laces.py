@@ -49,7 +49,7 @@ def laces(upper: Upper, density: float) -> list[Cloud]:
     xs = _lace_xs(upper)
     tall = upper.last.collar_front > 0.34
     parts = []
-    for i, x in enumerate(xs):
+    for x in xs:
         reach = float(_reach(upper, float(x), p.throat + 0.016))
         step = float(xs[1] - xs[0]) if len(xs) > 1 else 0.0
         slant = 0.5 * step / reach if trims.lace_style == "cross" else 0.0
@@ -58,8 +58,6 @@ def laces(upper: Upper, density: float) -> list[Cloud]:
             parts.append(_lace(upper, float(x), one, reach, trims.lace_width, density, 0.004 + 0.004 * (j + tall)))
         for side in (1, -1):
             parts.append(_eyelet(upper, float(x), side, reach, density))
-        if i > 12:
-            break
     return parts
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from catalogue.errors import BadInput
-from demo.collection import Article, demo_articles, training_articles, write_products
+from catalogue.products_csv import ProductRow, write_products
+from demo.collection import Article, demo_articles, training_articles
 
 if TYPE_CHECKING:
     from demo.exposure import Photo
@@ -36,7 +37,7 @@ class Job:
     device: str = "cpu"
 
 
-def render_job(job: Job) -> list[dict[str, str]]:
+def render_job(job: Job) -> list[ProductRow]:
     """Writes the pictures of one model that are not there yet; returns its rows of products.csv."""
     missing = [
         (article, name, studio, street)
@@ -101,7 +102,7 @@ def training_jobs(
         yield Job(tuple(articles), (("rendered", views - streets, streets),), size, out, device)
 
 
-def render_all(jobs: Iterable[Job], workers: int) -> Iterator[list[dict[str, str]]]:
+def render_all(jobs: Iterable[Job], workers: int) -> Iterator[list[ProductRow]]:
     """Runs the jobs in order, in `workers` processes; yields each job's rows."""
     if workers <= 1:
         yield from map(render_job, jobs)
@@ -141,15 +142,17 @@ def _run(jobs: list[Job], out: Path, workers: int) -> int:
 
     out.mkdir(parents=True, exist_ok=True)
     started, before = time.monotonic(), sum(1 for _ in out.glob("*/*/*.jpg"))
-    rows: list[dict[str, str]] = []
+    rows: list[ProductRow] = []
     for made in tqdm(render_all(jobs, workers), total=len(jobs), unit="model", file=sys.stderr):
         rows += made
-    rows.sort(key=lambda row: row["set"])
-    write_products(out / "products.csv", rows)
-    images = sum(int(row["n_images"]) for row in rows)
+    rows.sort(key=lambda row: row.set)
+    part = out / "products.csv.part"
+    write_products(part, rows)
+    part.replace(out / "products.csv")
+    images = sum(int(row.n_images) for row in rows)
     seconds = time.monotonic() - started
     fresh = images - before
-    print(f"{images} pictures of {len({r['sku'] for r in rows})} products in {out}; "
+    print(f"{images} pictures of {len({row.sku for row in rows})} products in {out}; "
           f"{fresh} new, {fresh / max(seconds, 1e-9):.1f} pictures/s")
     return 0
 

@@ -52,17 +52,15 @@ def strap(
     base = upper.across(np.clip(k0 + dk, 0.001, 0.999), w)
     normal = grid_normals(upper.across(np.clip(k0 + np.linspace(-0.02, 0.02, 5)[None], 0.001, 0.999), w))[:, 2:3]
     normal = normal * np.where(normal[..., 2:] < -0.2, -1, 1)
-    outside = base - np.stack([base[..., 0], 0 * base[..., 0], base[..., 2] * 0 + 0.02], -1)
-    flip = np.where((normal * outside * np.array([0, 1, 1])).sum(-1, keepdims=True) < 0, -1.0, 1.0)
-    normal = normal * flip
+    from_axis = base * np.array([0, 1.0, 1.0]) - np.array([0, 0, 0.02])
+    normal = normal * np.where((normal * from_axis).sum(-1, keepdims=True) < 0, -1.0, 1.0)
     points = base + normal * (thick * (s * r) + lift)[..., None]
     edge = np.abs(c * r) > 0.86 if half > 0.02 else np.zeros(c.shape, bool)
     seam = edge & (np.abs(c * r) < 0.93) & upper.model.panels.stitch
     slots = np.where(np.broadcast_to(seam & (s > 0), points.shape[:2]), Slot.STITCH, slot)
     made = sheet(points, slots, np.broadcast_to(np.where(s > -0.5, 1.0, 0.6), points.shape[:2]))
-    towards = (points - base - normal * lift).reshape(-1, 3) + 0.0
-    along = np.gradient(base, axis=1).reshape(-1, 3) * 0
-    sign = np.where((made.normal * (towards + along)).sum(1, keepdims=True) < 0, -1, 1).astype(np.float32)
+    outward = (points - base - normal * lift).reshape(-1, 3)
+    sign = np.where((made.normal * outward).sum(1, keepdims=True) < 0, -1, 1).astype(np.float32)
     return Cloud(made.xyz, made.normal * sign, made.slot, made.shade)
 
 
@@ -130,7 +128,7 @@ def _ankle(upper: Upper, density: float) -> list[Cloud]:
     t = np.linspace(0, 2 * np.pi, int(0.7 * density) + 40)
     if model.open_shoe:
         x = 0.21 - 0.19 * np.cos(t)
-        z = low + 0.12 + 0.08 * smooth01(x, 0.05, 0.4)
+        z = low + 0.12 + 0.08 * _ramp(x, 0.05, 0.4)
     else:
         x = 0.17 - 0.145 * np.cos(t)
         z = low + model.last.collar_back - 0.012 + 0.05 * (1 - np.cos(t)) / 2
@@ -150,7 +148,7 @@ def _ankle(upper: Upper, density: float) -> list[Cloud]:
     return parts
 
 
-def smooth01(x: np.ndarray, low: float, high: float) -> np.ndarray:
+def _ramp(x: np.ndarray, low: float, high: float) -> np.ndarray:
     """A straight ramp from 0 at low to 1 at high."""
     return np.clip((x - low) / (high - low), 0, 1)
 

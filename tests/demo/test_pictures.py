@@ -1,6 +1,5 @@
 """The collections: seeds kept apart, folders complete or absent, the shipped pictures whole and small."""
 
-import csv
 import shutil
 from pathlib import Path
 
@@ -9,7 +8,8 @@ import pytest
 from PIL import Image
 
 from catalogue.errors import BadInput
-from demo.collection import COLUMNS, DEMO_SEEDS, demo_articles, training_articles
+from catalogue.products_csv import ProductRow, read_products
+from demo.collection import DEMO_SEEDS, demo_articles, training_articles
 from demo.pictures import PHOTO_SIZE, PHOTOS, SHOP_VIEWS, STREET_VIEWS, Job, main, render_job
 
 needs_torch = pytest.importorskip("torch")
@@ -31,9 +31,8 @@ def test_the_command_refuses_the_demo_seeds(tmp_path: Path) -> None:
 def test_style_codes_name_one_product_each() -> None:
     articles = [a for model in [*demo_articles(), *training_articles(100000, 60)] for a in model]
     rows = [article.row("rendered", 1) for article in articles]
-    assert len({row["sku"] for row in rows}) == len({row["slug"] for row in rows}) == len(rows)
-    for row in rows:
-        assert row["sku"].startswith(row["sku"].rsplit("-", 1)[0]) and row["price"].endswith("000 KRW")
+    assert len({row.sku for row in rows}) == len({row.slug for row in rows}) == len(rows)
+    assert all(row.price.endswith("000 KRW") and row.sku.count("-") == 2 for row in rows)
 
 
 def test_a_collection_resumes_and_repeats_byte_for_byte(tmp_path: Path) -> None:
@@ -44,29 +43,26 @@ def test_a_collection_resumes_and_repeats_byte_for_byte(tmp_path: Path) -> None:
     shutil.rmtree(next(iter(before)).parent)
     assert main(command) == 0
     assert before == {path: path.read_bytes() for path in sorted(tmp_path.rglob("*.jpg"))}
-    with (tmp_path / "products.csv").open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    assert tuple(rows[0]) == COLUMNS
-    assert sum(int(row["n_images"]) for row in rows) == len(before)
+    rows = list(read_products(tmp_path))
+    assert sum(int(row.n_images) for row in rows) == len(before)
 
 
-def _shipped() -> list[dict[str, str]]:
-    with (PHOTOS / "products.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def _shipped() -> list[ProductRow]:
+    return list(read_products(PHOTOS))
 
 
 def test_the_shipped_pictures_are_whole_and_small() -> None:
     rows = _shipped()
     files = list(PHOTOS.rglob("*.jpg"))
     assert sum(path.stat().st_size for path in files) <= 8_000_000
-    assert len(files) == sum(int(row["n_images"]) for row in rows)
+    assert len(files) == sum(int(row.n_images) for row in rows)
     for row in rows:
-        for number in range(1, int(row["n_images"]) + 1):
-            assert (PHOTOS / row["set"] / row["slug"] / f"{number}.jpg").is_file()
-    shop, street = ([row for row in rows if row["set"] == name] for name in ("shop", "street"))
-    assert {row["sku"] for row in shop} == {row["sku"] for row in street}
-    assert len(shop) >= 48 and len({row["model_group"] for row in shop}) >= 14
-    assert sum(int(row["n_images"]) for row in street) >= 240
+        for number in range(1, int(row.n_images) + 1):
+            assert (PHOTOS / row.set / row.slug / f"{number}.jpg").is_file()
+    shop, street = ([row for row in rows if row.set == name] for name in ("shop", "street"))
+    assert {row.sku for row in shop} == {row.sku for row in street}
+    assert len(shop) >= 48 and len({row.model_group for row in shop}) >= 14
+    assert sum(int(row.n_images) for row in street) >= 240
 
 
 def test_the_shipped_pictures_are_what_the_command_renders(tmp_path: Path) -> None:
