@@ -1,0 +1,86 @@
+"""The decoder and the photo store: every format upright and RGB, every bad file a sentence."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from catalogue.errors import BadPhoto, NotFound
+from catalogue.photos import PhotoStore, difference_hash, facts, read_image
+from tests.conftest import encoded, picture
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "AVIF", "GIF"])
+def test_reads_every_format(file_format: str) -> None:
+    original = picture(3)
+    found = read_image(encoded(original, file_format))
+    assert found.mode == "RGB" and found.size == original.size
+    assert np.abs(np.asarray(found, float) - np.asarray(original, float)).mean() < 25
+    assert facts(encoded(original, file_format))[0].format == file_format
+
+
+def test_turns_by_exif_orientation() -> None:
+    image = picture(1, (60, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held turned by 90 degrees
+    assert read_image(encoded(image, exif=exif)).size == (20, 60)
+
+
+def test_lays_transparency_on_white() -> None:
+    clear = Image.new("RGBA", (10, 10), (255, 0, 0, 0))
+    assert read_image(encoded(clear, "PNG")).getpixel((5, 5)) == (255, 255, 255)
+    palette = Image.new("P", (10, 10), 0)
+    palette.putpalette([10, 20, 30] * 256)
+    assert read_image(encoded(palette, "GIF", transparency=0)).getpixel((5, 5)) == (255, 255, 255)
+
+
+def test_scales_16_bit_and_converts_cmyk() -> None:
+    half = Image.fromarray(np.full((8, 8), 32768, np.uint16))
+    assert abs(read_image(encoded(half, "PNG")).getpixel((0, 0))[0] - 128) <= 1
+    assert read_image(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)))).getpixel((0, 0))[0] > 200
+
+
+def test_takes_the_first_frame_of_an_animation() -> None:
+    first, second = Image.new("RGB", (8, 8), "red"), Image.new("RGB", (8, 8), "blue")
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=[second])
+    assert read_image(buffer.getvalue()).getpixel((4, 4)) == (255, 0, 0)
+
+
+def huge_png(side: int) -> bytes:
+    """A valid PNG of side × side black pixels: a few hundred kilobytes that would decode to gigabytes."""
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(("data", "says"), [
+    (b"", "empty"), (b"hello", "no picture"), (encoded(picture(0, (300, 300)))[:2000], "cut short"),
+    (huge_png(20_000), "megapixels"), (huge_png(9_000), "megapixels"), (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC"),
+    (b"%PDF-1.4", "no picture"), (encoded(picture(0), "PNG")[:60], "cut short"),
+])
+def test_bad_bytes_are_one_sentence(data: bytes, says: str) -> None:
+    with pytest.raises(BadPhoto, match=says):
+        read_image(data)
+
+
+def test_store_keeps_bytes_once_under_their_hash(tmp_path) -> None:
+    store, data = PhotoStore(tmp_path), encoded(picture(5))
+    first, again = store.put(data), store.put(data)
+    assert first == again and store.read(first.sha256) == data
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+    with pytest.raises(BadPhoto):
+        store.put(b"no picture")
+    with pytest.raises(NotFound):
+        store.read("0" * 64)
+
+
+def test_difference_hash_knows_a_rendition_but_not_colour() -> None:
+    image = picture(8, (400, 300))
+    small = image.resize((130, 97))
+    assert (int(difference_hash(image), 16) ^ int(difference_hash(small), 16)).bit_count() <= 4
+    assert (int(difference_hash(image), 16) ^ int(difference_hash(picture(9)), 16)).bit_count() > 10

@@ -1,0 +1,72 @@
+"""Snapshots: the same catalogue gives the same digest; near-duplicates share a side; sides never change."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from app.wiring import Stores
+from catalogue.errors import BadInput, NotFound
+from catalogue.imports import import_path
+from catalogue.queries import ProductPhotoRow
+from catalogue.snapshots import SplitShares, assign_splits, near_duplicate_groups, open_snapshot, take_snapshot
+
+SHARES = SplitShares(val=0.3, unseen=0.3)
+
+
+def row(product: int, sha256: str, dhash: str, model: str = "m") -> ProductPhotoRow:
+    return ProductPhotoRow(product, sha256, dhash, f"key-{product}", model, "", "")
+
+
+def test_the_same_catalogue_gives_the_same_snapshot(stocked: Stores) -> None:
+    one = take_snapshot(stocked.database, stocked.snapshots, SHARES)
+    two = take_snapshot(stocked.database, stocked.snapshots, SplitShares(0.0, 0.0))
+    assert one == two == open_snapshot(stocked.snapshots, one.digest)
+    assert {photo.split for photo in one.photos} == {"train", "val", "unseen"}
+
+
+def test_later_photos_move_no_group_to_the_other_side(stocked: Stores, make_folder: Callable[..., Path],
+                                                      tmp_path: Path) -> None:
+    before = {photo.sha256: photo.split for photo in take_snapshot(stocked.database, stocked.snapshots, SHARES).photos}
+    import_path(stocked.database, stocked.photos, make_folder(tmp_path / "more", models=8, first=100))
+    after = {photo.sha256: photo.split for photo in take_snapshot(stocked.database, stocked.snapshots, SHARES).photos}
+    assert len(after) > len(before) and before.items() <= after.items()
+
+
+def test_an_unseen_model_is_unseen_in_all_its_colourways(stocked: Stores) -> None:
+    photos = take_snapshot(stocked.database, stocked.snapshots, SHARES).photos
+    unseen = {photo.model_key for photo in photos if photo.split == "unseen"}
+    assert unseen and all((photo.split == "unseen") == (photo.model_key in unseen) for photo in photos)
+
+
+def test_near_duplicates_join_within_a_product_only() -> None:
+    rows = [row(1, "a", "0" * 16), row(1, "b", "0" * 15 + "f"), row(1, "c", "f" * 16), row(2, "d", "0" * 16)]
+    groups = near_duplicate_groups(rows)
+    assert groups["a"] == groups["b"] and len(set(groups.values())) == 3
+
+
+def test_when_two_groups_turn_out_to_be_one_the_earlier_side_wins() -> None:
+    rows = [row(1, "a", "0" * 16), row(1, "b", "0" * 15 + "3")]
+    groups = near_duplicate_groups(rows)
+    assert assign_splits(rows, groups, {"b": "val", "a": "train"}, SHARES) == {"a": "val", "b": "val"}
+
+
+def test_a_trained_product_keeps_a_photo_to_train_on() -> None:
+    rows = [row(1, "a", "0" * 16), row(1, "b", "f" * 16)]
+    sides = assign_splits(rows, near_duplicate_groups(rows), {}, SplitShares(val=0.89, unseen=0.0))
+    assert "train" in sides.values()
+
+
+def test_an_altered_or_missing_snapshot_is_refused(stocked: Stores) -> None:
+    taken = take_snapshot(stocked.database, stocked.snapshots, SHARES)
+    path = taken.folder / "photos.csv"
+    path.write_text(path.read_text().replace(",train\n", ",val\n", 1))
+    with pytest.raises(BadInput, match="altered"):
+        open_snapshot(stocked.snapshots, taken.digest)
+    with pytest.raises(NotFound):
+        open_snapshot(stocked.snapshots, "none")
+
+
+def test_an_empty_catalogue_has_no_snapshot(stores: Stores) -> None:
+    with pytest.raises(NotFound, match="no photos yet"):
+        take_snapshot(stores.database, stores.snapshots, SHARES)

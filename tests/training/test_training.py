@@ -1,0 +1,158 @@
+"""Training: recipes, sampling, augmentation, and a loop that a kill cannot hurt."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from app.wiring import Stores
+from catalogue.errors import BadInput
+from catalogue.snapshots import SplitShares, take_snapshot
+from tests.conftest import picture
+from training.augmentation import augment
+from training.loop import margin_at, rate_at
+from training.measuring import fit_temperature
+from training.pixels import foreground
+from training.recipes import Recipe, read_recipe
+from training.sampling import balanced_epoch
+from training.sku import new_network, train
+from vision.saved import read_card
+
+QUICK = Recipe(size=32, epochs=3, views=4, batch=16, precision="fp32")
+
+
+def test_a_recipe_is_changed_by_file_and_words(tmp_path: Path) -> None:
+    (tmp_path / "r.toml").write_text("epochs = 7\nflip = false\n")
+    found = read_recipe(tmp_path / "r.toml", ["lr=0.5", "epochs=9"])
+    assert (found.epochs, found.flip, found.lr) == (9, False, 0.5)
+    assert found.digest != Recipe().digest == read_recipe(None).digest
+    for bad in ("nothing=1", "epochs=0", "epochs=x", "flip=maybe", "lr", "precision=fp8", "erase=2"):
+        with pytest.raises(BadInput):
+            read_recipe(None, [bad])
+
+
+def test_an_epoch_is_balanced_and_repeatable() -> None:
+    labels = np.array([0] * 10 + [1] + [2] * 3)
+    rows = balanced_epoch(labels, views=6, seed=1, epoch=2)
+    assert np.bincount(labels[rows]).tolist() == [6, 6, 6]
+    assert len(set(rows[labels[rows] == 0])) == 6  # different photos before any comes twice
+    assert (rows == balanced_epoch(labels, 6, 1, 2)).all() and (rows != balanced_epoch(labels, 6, 1, 3)).any()
+
+
+def test_augmentation_at_zero_strength_changes_nothing() -> None:
+    packed = torch.randint(0, 256, (3, 16, 16, 4), dtype=torch.uint8)
+    off = replace(Recipe(), background=0, geometry=0, light=0, blur=0, erase=0, flip=False)
+    assert torch.equal(augment(packed, off, torch.Generator()), packed[..., :3].permute(0, 3, 1, 2).float())
+
+
+def test_augmentation_keeps_hue_apart() -> None:
+    red, blue = (np.full((8, 32, 32, 4), 255, np.uint8) for _ in range(2))
+    red[..., :3], blue[..., :3] = (200, 30, 30), (30, 30, 200)
+    strong = replace(Recipe(), background=0, geometry=0, light=1, blur=1, erase=0)
+    random = torch.Generator().manual_seed(0)
+    for packed, main, other in ((red, 0, 2), (blue, 2, 0)):
+        found = augment(torch.from_numpy(packed), strong, random).mean((2, 3))
+        assert (found[:, main] > found[:, other]).all()
+
+
+def test_only_the_ground_is_replaced() -> None:
+    shoe = np.full((1, 32, 32, 4), 255, np.uint8)
+    shoe[:, 10:20, 8:24, :3] = (200, 40, 40)
+    shoe[..., 3] = foreground(shoe[0, ..., :3])
+    assert (shoe[0, 10:20, 8:24, 3] == 255).all() and (shoe[0, :5, :, 3] == 0).all()
+    only = replace(Recipe(), background=1, geometry=0, light=0, blur=0, erase=0, flip=False)
+    found = augment(torch.from_numpy(shoe), only, torch.Generator().manual_seed(3))[0]
+    assert torch.equal(found[:, 12:18, 10:22], torch.tensor([200.0, 40, 40]).view(3, 1, 1).expand(3, 6, 12))
+    assert (found[:, :5] - 255).abs().mean() > 5
+
+
+def test_a_photo_without_plain_ground_is_all_foreground() -> None:
+    assert (foreground(np.asarray(picture(4, (32, 32)))) == 255).all()
+
+
+def test_schedule() -> None:
+    recipe = Recipe(lr=0.1, batch=128, warmup=0.1, margin=0.2, scale=10, margin_warmup=0.5)
+    assert rate_at(recipe, 0.1) == pytest.approx(0.2) and rate_at(recipe, 0.05) < 0.2 > rate_at(recipe, 0.5)
+    assert rate_at(recipe, 0.999) < 0.001
+    assert margin_at(recipe, 0.25) == pytest.approx(1.0) and margin_at(recipe, 0.9) == pytest.approx(2.0)
+    assert margin_at(replace(recipe, head="linear"), 0.9) == 0
+
+
+def test_temperature_softens_what_was_too_sure() -> None:
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 400)
+    said = np.where(random.random(400) < 0.7, truth, random.integers(0, 3, 400))
+    assert fit_temperature(12.0 * np.eye(3)[said], truth) > 2
+    assert fit_temperature(np.empty((0, 3)), np.empty(0, int)) == 1.0
+
+
+def run(stores: Stores, recipe: Recipe, **options: object) -> str:
+    snapshot = take_snapshot(stores.database, stores.snapshots, SplitShares(0.2, 0.2))
+    return train(snapshot, recipe, stores.photos, stores.releases, stores.runs, "cpu", **options)
+
+
+def test_a_release_carries_what_it_was_made_of(stocked: Stores) -> None:
+    name = run(stocked, QUICK)
+    folder = stocked.releases.open(name).folder
+    card = read_card(folder)
+    assert card.snapshot and card.recipe["epochs"] == 3 and "unseen_recall1" in card.measures
+    assert "Worst confusions" in (folder / "report.html").read_text()
+    assert run(stocked, QUICK) == name  # the same call again returns what it made
+
+
+def test_an_embedding_of_another_width(stocked: Stores) -> None:
+    name = run(stocked, replace(QUICK, embedding=48, epochs=1))
+    assert stocked.releases.open(name).manifest["width"] == 48
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from app.settings import Settings
+from app.wiring import open_stores
+from catalogue.snapshots import SplitShares, take_snapshot
+from training.recipes import Recipe
+from training.sku import Watch, train
+stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
+snapshot = take_snapshot(stores.database, stores.snapshots, SplitShares(0.2, 0.2))
+recipe = Recipe(size=32, epochs=3, views=4, batch=16, precision="fp32")
+print(train(snapshot, recipe, stores.photos, stores.releases, stores.runs, "cpu",
+            Watch(step=lambda now: print("step", now.epoch, now.step, flush=True))))
+"""
+
+
+def test_killed_and_started_again_it_ends_as_if_it_never_was(stocked: Stores, tmp_path: Path) -> None:
+    runner = [sys.executable, "-c", PROGRAM, str(stocked.settings.data_dir)]
+    first = subprocess.Popen(runner, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert first.stdout is not None
+    for line in first.stdout:
+        if line.startswith("step 3"):
+            break
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    time.sleep(0.1)
+    again = subprocess.run(runner, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    steps = [line for line in again.stdout.splitlines() if line.startswith("step")]
+    assert steps[0] == "step 3 1"  # at most one epoch was lost
+    assert stocked.releases.open(again.stdout.split()[-1]).kind == "network"
+
+
+def test_training_refuses_what_it_cannot_use(stocked: Stores) -> None:
+    for start, says in (("nowhere.pt", "no weights file"), ("torchvision:None", "knows no weights")):
+        with pytest.raises(BadInput, match=says):
+            new_network(replace(QUICK, start=start), 3)
+    snapshot = take_snapshot(stocked.database, stocked.snapshots, SplitShares(0.0, 0.89))
+    few = replace_side(snapshot)
+    with pytest.raises(BadInput, match="at least two"):
+        train(few, QUICK, stocked.photos, stocked.releases, stocked.runs, "cpu")
+
+
+def replace_side(snapshot):
+    return replace(snapshot, photos=tuple(replace(photo, split="unseen") for photo in snapshot.photos))
