@@ -46,7 +46,7 @@ def encoded(image: Image.Image, file_format: str = "JPEG", **options: object) ->
 
 @pytest.fixture(scope="session")
 def make_folder() -> Callable[..., Path]:
-    """A function that writes a products.csv folder: products of `models` models in two colourways, `views` photos each."""
+    """A function that writes a products.csv folder: `models` models in two colourways, `views` photos each."""
 
     def make(folder: Path, models: int = 6, views: int = 4, first: int = 0) -> Path:
         rows = []

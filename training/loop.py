@@ -16,7 +16,7 @@ from torch import nn
 from catalogue.errors import BadInput
 from catalogue.files import write_file
 from training.augmentation import augment
-from training.losses import margin_cross_entropy
+from training.losses import contrastive, margin_cross_entropy
 from training.recipes import Recipe
 from training.sampling import balanced_epoch
 from vision.networks import Network
@@ -26,14 +26,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Labelled:
-    """What to train on: `rows` (n,) of packed pixels and masks uint8 (N, s, s, 4), and each row's class int64 (n,)."""
+    """What to train on: `rows` (n,) of packed pixels and masks uint8 (N, s, s, 4), each row's class and model (n,)."""
 
     packed: np.ndarray
     rows: np.ndarray
     labels: np.ndarray
+    families: np.ndarray
 
     def __post_init__(self) -> None:
-        if len(self.rows) != len(self.labels):
+        if not len(self.rows) == len(self.labels) == len(self.families):
             raise ValueError("as many labels as photos")
 
 
@@ -62,16 +63,20 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
     for epoch in range(len(history), recipe.epochs):
         network.train()
         random = torch.Generator(device).manual_seed(recipe.seed * 100_003 + epoch)
-        order = balanced_epoch(data.labels, recipe.views, recipe.seed, epoch)
+        order = balanced_epoch(data.labels, data.families, recipe.views, recipe.group, recipe.seed, epoch)
         started, seen, losses = time.perf_counter(), 0, 0.0
-        for step, batch in enumerate(np.array_split(order, per_epoch)):
-            _set_rate(optimizer, recipe, (epoch * per_epoch + step) / (recipe.epochs * per_epoch))
+        for step, batch in enumerate(np.split(order, range(recipe.batch, len(order) - 1, recipe.batch))):
+            progress = (epoch * per_epoch + step) / (recipe.epochs * per_epoch)
+            _set_rate(optimizer, recipe, progress)
             packed = torch.from_numpy(data.packed[data.rows[batch]]).to(device, non_blocking=True)
             labels = torch.from_numpy(data.labels[batch]).to(device, non_blocking=True)
             pixels = augment(packed, recipe, random).contiguous(memory_format=torch.channels_last)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                logits = network(pixels)
-            loss = margin_cross_entropy(logits, labels, margin_of(recipe), recipe.label_smoothing)
+                features = network.features(pixels)
+                logits = network.head(features)
+            loss = margin_cross_entropy(logits, labels, margin_at(recipe, progress), recipe.label_smoothing)
+            if recipe.contrastive:
+                loss = loss + recipe.contrastive * contrastive(features, labels)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -85,9 +90,10 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
     return history
 
 
-def margin_of(recipe: Recipe) -> float:
-    """The margin in units of the logits: CosFace's for a cosine head, none for a linear one."""
-    return recipe.margin * recipe.scale if recipe.head == "cosine" else 0.0
+def margin_at(recipe: Recipe, progress: float) -> float:
+    """The margin in units of the logits: CosFace's, growing at first, for a cosine head; none for a linear one."""
+    grown = min(1.0, progress / recipe.margin_warmup) if recipe.margin_warmup else 1.0
+    return recipe.margin * recipe.scale * grown if recipe.head == "cosine" else 0.0
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:

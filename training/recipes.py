@@ -26,10 +26,13 @@ class Recipe:
     head: str = "cosine"
     scale: float = 24.0
     margin: float = 0.2
+    margin_warmup: float = 0.4      # share of the steps over which the margin grows from 0
+    contrastive: float = 1.0        # weight of the supervised contrastive loss beside the classes'; 0: none
+    group: int = 4                  # photos of one product in a contrastive batch
     size: int = 128
     start: str = "none"
     epochs: int = 30
-    views: int = 6                  # photos drawn of each product in an epoch
+    views: int = 8                  # photos drawn of each product in an epoch
     batch: int = 64
     lr: float = 0.02                # at batch 64; scaled linearly with the batch (Goyal et al. 2017)
     trunk_lr: float = 1.0           # the trunk's learning rate as a share of the head's
@@ -47,12 +50,16 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "views", "batch", "size"):
+        for name in ("epochs", "views", "batch", "size", "group"):
             if getattr(self, name) < 1:
                 raise BadInput(f"recipe: {name} must be at least 1, not {getattr(self, name)}")
-        for name in ("background", "geometry", "light", "blur", "erase", "label_smoothing", "warmup", "margin"):
+        for name in ("background", "geometry", "light", "blur", "erase", "label_smoothing", "warmup", "margin",
+                     "margin_warmup"):
             if not 0 <= getattr(self, name) <= 1:
                 raise BadInput(f"recipe: {name} must lie in [0, 1], not {getattr(self, name)}")
+        if self.contrastive < 0 or self.batch % self.group or self.views % self.group:
+            raise BadInput(f"recipe: batch ({self.batch}) and views ({self.views}) must be multiples of group "
+                           f"({self.group}), contrastive at least 0")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise BadInput(f"recipe: precision is auto, fp32 or bf16, not {self.precision!r}")
 

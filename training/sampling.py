@@ -3,10 +3,13 @@
 import numpy as np
 
 
-def balanced_epoch(labels: np.ndarray, views: int, seed: int, epoch: int) -> np.ndarray:
-    """Return the rows of one epoch, shuffled: each class `views` times, cycling through its photos.
+def balanced_epoch(labels: np.ndarray, families: np.ndarray, views: int, group: int, seed: int,
+                   epoch: int) -> np.ndarray:
+    """Return the rows of one epoch: each class `views` times, cycling through its photos, in runs of `group`.
 
-    labels: class of every photo (n,). The order depends on seed and epoch alone, so a resumed run sees the same.
+    labels: class of every photo (n,); families: model of every photo (n,). Runs of two colourways of one model stand
+    side by side where there are two: the hardest negatives meet in a batch. The order depends on seed and epoch alone,
+    so a resumed run sees the same.
     """
     random = np.random.default_rng([seed, epoch])
     order = random.permutation(len(labels))
@@ -15,4 +18,9 @@ def balanced_epoch(labels: np.ndarray, views: int, seed: int, epoch: int) -> np.
     sizes = np.diff(np.append(starts, len(order)))
     offsets = random.integers(0, sizes)
     picks = starts[:, None] + (offsets[:, None] + np.arange(views)) % sizes[:, None]   # (classes, views)
-    return random.permutation(order[picks.ravel()])
+    runs = order[picks].reshape(-1, group)                                             # (runs, group)
+    runs = random.permutation(runs)
+    runs = runs[np.argsort(families[runs[:, 0]], kind="stable")]
+    even = len(runs) - len(runs) % 2
+    pairs = random.permutation(runs[:even].reshape(-1, 2 * group))
+    return np.concatenate([pairs.ravel(), runs[even:].ravel()])

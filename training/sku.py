@@ -102,7 +102,9 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
     packed = pack(store, [photo.sha256 for photo in photos], preprocessing, run, watch.packed)
     number = {key: at for at, key in enumerate(classes)}
     train_rows = np.array([row for row, photo in enumerate(photos) if photo.split == "train"])
-    data = Labelled(packed, train_rows, np.array([number[photos[row].product_key] for row in train_rows]))
+    models = np.unique([photo.model_key for photo in photos], return_inverse=True)[1]
+    data = Labelled(packed, train_rows, np.array([number[photos[row].product_key] for row in train_rows]),
+                    models[train_rows])
     network = new_network(recipe, len(classes))
     check = [row for row, photo in enumerate(photos) if photo.split != "train"] or list(range(len(photos)))
 

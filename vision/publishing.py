@@ -1,5 +1,6 @@
 """Writing and reading a network with torch: weights, the OpenVINO export, and the check that both agree."""
 
+import io
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -62,6 +63,15 @@ def load_start(network: Network, weights: Mapping[str, Tensor], source: str) -> 
                        f"trunk tensors do not fit, the first is {missing[0]!r}; choose the matching backbone")
     network.load_state_dict(fits, strict=False)
     return [name for name in own if name not in fits]
+
+
+def start_of(folder: Path) -> bytes:
+    """Return a saved network's weights but for the head, in half precision, as a file `load_start` takes."""
+    weights = {name: value.half() if value.is_floating_point() else value
+               for name, value in load_network(folder).state_dict().items() if not name.startswith("head.")}
+    buffer = io.BytesIO()
+    torch.save(weights, buffer)
+    return buffer.getvalue()
 
 
 def read_weights(path: Path) -> Mapping[str, Tensor]:

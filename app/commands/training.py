@@ -9,6 +9,7 @@ import click
 from app.progress import counting
 from app.settings import read_settings
 from app.wiring import Stores, open_stores, training_device
+from catalogue.files import write_file
 from catalogue.snapshots import SPLITS, SplitShares, open_snapshot, take_snapshot
 
 if TYPE_CHECKING:
@@ -53,6 +54,17 @@ def sku(digest: str | None, recipe_file: Path | None, changes: tuple[str, ...], 
         stores.database, stores.snapshots, SplitShares(val, unseen))
     name = train_with_bars(stores, taken, recipe)
     click.echo(json.dumps({"release": name, **stores.releases.open(name).manifest["measures"]}))
+
+
+@train.command()
+@click.argument("release")
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+def export(release: str, out: Path) -> None:
+    """Write a network's weights but for its head as a half-precision state dict, to start other trainings from."""
+    from vision.publishing import start_of
+    data = start_of(open_stores(read_settings()).releases.open(release).folder)
+    write_file(out, data)
+    click.echo(f"{out}: {len(data) / 1e6:.1f} MB")
 
 
 def train_with_bars(stores: Stores, snapshot: "Snapshot", recipe: "Recipe") -> str:

@@ -18,6 +18,7 @@ from catalogue.snapshots import SplitShares, take_snapshot
 from tests.conftest import picture
 from training.augmentation import augment
 from training.loop import margin_at, rate_at
+from training.losses import contrastive
 from training.measuring import fit_temperature
 from training.pixels import foreground
 from training.recipes import Recipe, read_recipe
@@ -40,10 +41,21 @@ def test_a_recipe_is_changed_by_file_and_words(tmp_path: Path) -> None:
 
 def test_an_epoch_is_balanced_and_repeatable() -> None:
     labels = np.array([0] * 10 + [1] + [2] * 3)
-    rows = balanced_epoch(labels, views=6, seed=1, epoch=2)
+    families = labels // 2
+    rows = balanced_epoch(labels, families, views=6, group=2, seed=1, epoch=2)
     assert np.bincount(labels[rows]).tolist() == [6, 6, 6]
     assert len(set(rows[labels[rows] == 0])) == 6  # different photos before any comes twice
-    assert (rows == balanced_epoch(labels, 6, 1, 2)).all() and (rows != balanced_epoch(labels, 6, 1, 3)).any()
+    assert (labels[rows].reshape(-1, 2)[:, 0] == labels[rows].reshape(-1, 2)[:, 1]).all()
+    same = balanced_epoch(labels, families, 6, 2, 1, 2)
+    assert (rows == same).all() and (rows != balanced_epoch(labels, families, 6, 2, 1, 3)).any()
+
+
+def test_contrastive_loss_falls_as_products_come_together() -> None:
+    labels = torch.tensor([0, 0, 1, 1])
+    apart = torch.tensor([[1.0, 0], [0, 1], [1, 0.1], [0.1, 1]])
+    together = torch.tensor([[1.0, 0], [1, 0.1], [0, 1], [0.1, 1]])
+    assert contrastive(together, labels) < contrastive(apart, labels)
+    assert contrastive(apart, torch.arange(4)) == 0 and torch.isfinite(contrastive(apart, torch.zeros(4)))
 
 
 def test_augmentation_at_zero_strength_changes_nothing() -> None:
@@ -138,7 +150,8 @@ def test_killed_and_started_again_it_ends_as_if_it_never_was(stocked: Stores, tm
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
     time.sleep(0.1)
-    again = subprocess.run(runner, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    again = subprocess.run(runner, capture_output=True, text=True, check=True,
+                           env={**os.environ, "OMP_NUM_THREADS": "1"})
     steps = [line for line in again.stdout.splitlines() if line.startswith("step")]
     assert steps[0] == "step 3 1"  # at most one epoch was lost
     assert stocked.releases.open(again.stdout.split()[-1]).kind == "network"

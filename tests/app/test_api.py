@@ -1,0 +1,154 @@
+"""The HTTP door: answers, bad input, many at once, promotion while serving."""
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
+
+from app.api import create_app
+from app.batching import BatchingRuntime
+from app.live import LiveIndex
+from app.wiring import Stores
+from catalogue.queries import product_photos
+from tests.conftest import encoded, picture
+
+
+@pytest.fixture(scope="module")
+def client(trained: Stores) -> Iterator[TestClient]:
+    with TestClient(create_app(trained, LiveIndex(trained)), raise_server_exceptions=False) as made:
+        yield made
+
+
+def stored_photos(stores: Stores) -> list[tuple[int, bytes]]:
+    with Session(stores.readers) as session:
+        return [(row.product_id, stores.photos.read(row.sha256)) for row in product_photos(session)]
+
+
+def test_multipart_and_raw_give_the_same_answer(client: TestClient, trained: Stores) -> None:
+    product, data = stored_photos(trained)[0]
+    raw = client.post("/identify", content=data, headers={"content-type": "image/jpeg"}).json()
+    form = client.post("/identify", files={"photo": ("x.jpg", data)}).json()
+    assert raw.pop("timings_ms") and form.pop("timings_ms")
+    assert raw == form and raw["best"]["id"] == product
+    assert raw["verdict"] in ("exact", "same model, other colour", "similar", "unknown")
+    assert raw["best"]["brand"] == "Tavero" and len(raw["similar"]) == 10
+    assert raw["releases"]["index"].startswith("index-") and raw["releases"]["snapshot"]
+    shown = client.get(raw["best"]["nearest_photo"])
+    assert shown.status_code == 200 and shown.content == data and shown.headers["content-type"] == "image/jpeg"
+    assert client.get(f"/products/{product}").json()["photos"] == raw["best"]["photos"]
+
+
+@pytest.mark.parametrize(("body", "status", "says"), [
+    (b"", 422, "empty"), (b"text in a .jpg", 422, "no picture"), (encoded(picture(1, (200, 200)))[:1500], 422, "cut"),
+    (b"\xff" * (21 * 2**20), 413, "larger than 20 MB")])
+def test_bad_bodies_get_a_sentence_and_the_next_is_served(client: TestClient, trained: Stores, body: bytes, status: int,
+                                                          says: str) -> None:
+    for answer in (client.post("/identify", content=body),
+                   client.post("/identify", files={"photo": ("a.jpg", body)})):
+        assert answer.status_code == status and says in answer.json()["error"]
+    assert client.post("/identify", content=stored_photos(trained)[0][1]).status_code == 200
+
+
+def test_a_body_without_a_length_is_stopped_too(client: TestClient) -> None:
+    answer = client.post("/identify", content=(b"x" * 2**20 for _ in range(22)))
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(("path", "status"), [
+    ("/products/999", 404), ("/products/abc", 422), ("/photos/abc", 404), ("/photos/..%2f..%2fx", 404), ("/none", 404)])
+def test_unknown_things_are_one_sentence(client: TestClient, path: str, status: int) -> None:
+    answer = client.get(path)
+    assert answer.status_code == status and isinstance(answer.json()["error"], str)
+
+
+def test_a_form_without_a_file_says_so(client: TestClient) -> None:
+    answer = client.post("/identify", data={"photo": "text"}, files={"other": (None, "more")})
+    assert answer.status_code == 422 and "no file" in answer.json()["error"]
+
+
+def test_state_and_pages(client: TestClient) -> None:
+    assert client.get("/healthz").json()["ok"] is True
+    assert client.get("/version").json()["index"].startswith("index-")
+    assert "drop" in client.get("/").text
+    assert "/identify" in client.get("/openapi.json").json()["paths"]
+
+
+def test_without_an_index_the_answer_is_503(stores: Stores) -> None:
+    with TestClient(create_app(stores, LiveIndex(stores))) as empty:
+        assert empty.get("/healthz").status_code == 503
+        answer = empty.post("/identify", content=encoded(picture(1)))
+        assert answer.status_code == 503 and "solesearch" in answer.json()["error"]
+
+
+def test_answers_are_never_mixed(client: TestClient, trained: Stores) -> None:
+    photos = stored_photos(trained) * 3
+
+    def ask(item: tuple[int, bytes]) -> bool:
+        answer = client.post("/identify", content=item[1]).json()["best"]
+        return answer["id"] == item[0] and answer["score"] > 0.999
+
+    with ThreadPoolExecutor(12) as threads:
+        assert all(threads.map(ask, photos))
+
+
+def test_batching_hands_each_caller_its_own_rows() -> None:
+    class Echo:
+        """Answers with what it was asked, and remembers how many came together."""
+
+        sizes: list[int] = []
+
+        def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            self.sizes.append(len(pixels))
+            if pixels.max() == 255:
+                raise RuntimeError("bad batch")
+            return pixels.reshape(len(pixels), -1).astype(np.float32), pixels[:, 0, 0].astype(np.float32)
+
+    batching = BatchingRuntime(Echo(), most=8)
+
+    def ask(number: int) -> bool:
+        rows = 1 + number % 3
+        vectors, _ = batching.run(np.full((rows, 2, 2, 3), number, np.uint8))
+        return len(vectors) == rows and bool((vectors == number).all())
+
+    with ThreadPoolExecutor(16) as threads:
+        assert all(threads.map(ask, range(200)))
+    with pytest.raises(RuntimeError, match="bad batch"):
+        batching.run(np.full((1, 2, 2, 3), 255, np.uint8))
+    assert ask(7) and max(Echo.sizes) > 3
+    batching.close()
+
+
+def test_promotion_while_serving_and_a_broken_release(trained: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = LiveIndex(trained)
+    live.refresh()
+    first = live.current()
+    broken = trained.releases.open(first.index.name)
+    with trained.releases.draft("index") as draft:
+        for path in broken.folder.iterdir():
+            if path.name != "manifest.json":
+                (draft.folder / path.name).write_bytes(path.read_bytes())
+        (draft.folder / "index.faiss").write_bytes(b"broken")
+        draft.manifest.update({name: value for name, value in broken.manifest.items() if name not in ("files", "kind")})
+    trained.releases.promote("index", draft.name)
+    try:
+        live.refresh()
+        assert live.current() is first and "cannot serve" in live.problem
+        with TestClient(create_app(trained, live)) as client:
+            health = client.get("/healthz").json()
+            assert health["ok"] and draft.name in health["problem"]
+    finally:
+        trained.releases.promote("index", first.index.name)
+    live.refresh()
+    assert live.current().index.name == first.index.name
+
+
+def test_an_unexpected_error_shows_no_traceback(client: TestClient, trained: Stores) -> None:
+    from PIL import Image
+    buffer = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(buffer, "PNG")
+    answer = client.post("/identify", content=buffer.getvalue())
+    assert answer.status_code == 200 and "Traceback" not in answer.text

@@ -1,0 +1,128 @@
+"""The command line: exit codes, sentences, and the contracts scripts rely on."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.cli import main
+from app.settings import read_settings
+from app.wiring import Stores
+from catalogue.errors import BadInput
+from tests.conftest import encoded, picture
+
+
+@pytest.fixture
+def at(trained: Stores, monkeypatch: pytest.MonkeyPatch) -> Stores:
+    monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(trained.settings.data_dir))
+    return trained
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as leave:
+        main(list(words))
+    return int(leave.value.code or 0)
+
+
+def test_stats_as_json(at: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("catalogue", "stats", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["products"] == 18 and found["photos"] == 72 and {"shops", "listings"} <= found.keys()
+
+
+def test_evaluate_as_json(at: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("index", "evaluate", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert {"recall@1", "ci95", "queries"} <= found.keys() and found["queries"] > 0
+
+
+def test_evaluate_with_queries_from_outside(at: Stores, make_folder, tmp_path: Path,
+                                            capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_folder(tmp_path / "q", models=3, views=1)
+    assert run("index", "evaluate", "--json", "--queries", str(folder)) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["queries"] == 6 and found["recall@1"] == 1.0  # its first views are the catalogue's own photos
+    assert run("index", "evaluate", "--queries", str(make_folder(tmp_path / "other", models=1, first=50))) == 1
+
+
+def test_embed_writes_unit_rows(at: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.jpg").write_bytes(encoded(picture(number)))
+    (tmp_path / "bad.jpg").write_bytes(b"bad")
+    assert run("embed", str(tmp_path), "--out", str(tmp_path / "v.npz")) == 0
+    with np.load(tmp_path / "v.npz") as found:
+        assert found["vectors"].shape == (3, 512) and found["vectors"].dtype == np.float32
+        assert np.allclose(np.linalg.norm(found["vectors"], axis=1), 1, atol=1e-5)
+        assert len(found["paths"]) == 3 and str(found["release"]).startswith("network-")
+    assert "bad.jpg" in capsys.readouterr().err
+
+
+def test_identify_walks_the_route_of_the_service(at: Stores, tmp_path: Path,
+                                                 capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "q.jpg").write_bytes(encoded(picture(0, shift=1), quality=90))
+    assert run("identify", str(tmp_path / "q.jpg"), "--json") == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["best"]["style_code"] == "TV-0-0" and len(answer["similar"]) == 10
+    assert run("identify", str(tmp_path / "q.jpg")) == 0
+    assert "Tavero" in capsys.readouterr().out
+
+
+def test_errors_are_one_sentence_and_exit_1(at: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.jpg").write_bytes(b"text")
+    for words in (["identify", str(tmp_path / "x.jpg")], ["identify", str(tmp_path / "none.jpg")],
+                  ["index", "evaluate", "--release", "index-none"], ["crawl"], ["crawl", "nobody"],
+                  ["promote", "index", "network-none"], ["promote", "wrong"], ["rollback", "index"],
+                  ["train", "sku", "--set", "epochs=none"], ["train", "sku", "--snapshot", "none"],
+                  ["embed", str(tmp_path / "x.jpg"), "--out", str(tmp_path / "o.npz")]):
+        assert run(*words) == 1, words
+        said = capsys.readouterr().err
+        assert "Error: " in said and "Traceback" not in said, words
+
+
+def test_usage_errors_exit_2(at: Stores) -> None:
+    for words in (["none"], ["embed"], ["serve", "--port", "x"], ["catalogue", "import", "/nowhere"]):
+        assert run(*words) == 2, words
+
+
+def test_settings_name_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOLESEARCH_MAX_UPLOAD_MB", "plenty")
+    with pytest.raises(BadInput, match="SOLESEARCH_MAX_UPLOAD_MB"):
+        read_settings()
+
+
+def test_a_taken_port_is_a_sentence(at: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert run("serve", "--port", str(taken.getsockname()[1])) == 1
+    assert "is taken" in capsys.readouterr().err
+
+
+def test_a_database_of_the_future_is_refused(tmp_path: Path) -> None:
+    import sqlite3
+    with sqlite3.connect(tmp_path / "catalogue.db") as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
+        database.execute("INSERT INTO alembic_version VALUES ('9999')")
+    done = subprocess.run([sys.executable, "-m", "app.cli", "catalogue", "stats"], capture_output=True, text=True,
+                          env={**os.environ, "SOLESEARCH_DATA_DIR": str(tmp_path)})
+    assert done.returncode == 1 and "newer version" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_retrain_changes_the_width_and_the_gate_guards_it(stocked: Stores, monkeypatch: pytest.MonkeyPatch,
+                                                          capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(stocked.settings.data_dir))
+    quick = ["--set", "size=32", "--set", "views=4", "--set", "batch=16", "--set", "geometry=0.2", "--unseen", "0.3",
+             "--set", "precision=fp32"]
+    assert run("retrain", *quick, "--set", "epochs=3") == 0
+    first = stocked.releases.live("index").name
+    assert run("retrain", *quick, "--set", "epochs=1", "--set", "lr=5", "--set", "embedding=16", "--force") == 0
+    second = stocked.releases.live("index")
+    assert second.name != first and second.manifest["width"] == 16
+    assert run("rollback", "index") == 0 and stocked.releases.live("index").name == first
+    assert run("releases", "--json") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["slots"]["index"]["live"] == first

@@ -1,0 +1,182 @@
+"""The index: search by product, decision, evaluation, gate, engine, and a build that a kill cannot hurt."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sqlalchemy.orm import Session
+
+from app.commands.indexing import build_with_bar
+from app.wiring import Stores, embedder_of, network_of
+from catalogue.errors import BadRelease, GateRefused
+from catalogue.gallery_items import register
+from index.decision import EXACT, UNKNOWN, Decision, Evidence, fit_decision
+from index.engine import Engine
+from index.evaluate import evaluate, evaluate_queries
+from index.gallery import Gallery, read_gallery
+from index.gate import Comparison, check, compare
+from index.search import Searcher
+
+
+def made_gallery(products: int = 40, photos: int = 4, noise: float = 0.15, seed: int = 0, width: int = 32) -> Gallery:
+    """Products in pairs of colourways: their photos scatter around a direction of their own near their model's."""
+    random = np.random.default_rng(seed)
+    models = np.repeat(random.normal(size=(products // 2, width)), 2, axis=0)
+    directions = models + 0.7 * random.normal(size=(products, width))
+    scatter = noise * width**0.5 * random.normal(size=(products * photos, width))
+    vectors = np.repeat(directions, photos, axis=0) + scatter
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    count = products * photos
+    return Gallery(
+        ids=np.arange(100, 100 + count), products=np.repeat(np.arange(1, products + 1), photos),
+        photos=np.array([f"{row:064x}" for row in range(count)]), groups=np.arange(count),
+        sides=np.array(["train", "val", "unseen", "new"] * (count // 4)), vectors=vectors,
+        product_ids=np.arange(1, products + 1), keys=np.array([f"k{row}" for row in range(products)]),
+        brands=np.array(["A", "A", "B", "B"] * (products // 4)), models=np.repeat(np.arange(products // 2), 2))
+
+
+def searcher(gallery: Gallery, folder) -> Searcher:
+    gallery.write(folder)
+    return Searcher(*read_gallery(folder))
+
+
+def test_search_gives_distinct_products_as_a_full_scan_does(tmp_path) -> None:
+    gallery = made_gallery()
+    found = searcher(gallery, tmp_path)
+    query = gallery.vectors[7:9]
+    for wanted in (1, 5, 40, 100):
+        matches = found.search(query, wanted)
+        best = {int(p): (gallery.vectors[gallery.products == p] @ query.T).max() for p in gallery.product_ids}
+        expected = sorted(best, key=lambda product: -best[product])[:wanted]
+        assert [match.product_id for match in matches] == expected
+        assert np.allclose([match.score for match in matches], [best[p] for p in expected], atol=1e-5)
+
+
+def test_many_photos_of_one_product_crowd_nobody_out(tmp_path) -> None:
+    gallery = made_gallery(products=12, photos=4)
+    crowd = replace(gallery, products=np.where(np.arange(48) < 37, 1, gallery.products))
+    assert len({match.product_id for match in searcher(crowd, tmp_path).search(gallery.vectors[:1], 3)}) == 3
+
+
+def test_a_gallery_reads_back_or_is_refused(tmp_path) -> None:
+    gallery = made_gallery()
+    gallery.write(tmp_path)
+    again, _ = read_gallery(tmp_path)
+    assert np.array_equal(again.vectors, gallery.vectors) and np.array_equal(again.photos, gallery.photos)
+    (tmp_path / "index.faiss").write_bytes(b"half")
+    with pytest.raises(BadRelease, match="build it again"):
+        read_gallery(tmp_path)
+    with pytest.raises(ValueError, match="unique"):
+        replace(gallery, ids=np.zeros(len(gallery.ids), int))
+
+
+def test_evaluation_of_easy_and_hopeless_galleries() -> None:
+    easy, hopeless = evaluate(made_gallery(noise=0.01)), evaluate(made_gallery(noise=50))
+    assert easy["recall@1"] == 1.0 and hopeless["recall@1"] < 0.2
+    assert easy["headline"] == "held_out" and easy["queries"] == 120 and easy["slices"]["all"]["queries"] == 160
+    gallery = made_gallery(noise=0.01)
+    outside = evaluate_queries(gallery, gallery.vectors[::4], gallery.products[::4])
+    assert outside["recall@1"] == 1.0 and outside["queries"] == 40
+
+
+def test_the_decision_knows_what_it_does_not_know() -> None:
+    fitted = fit_decision(made_gallery(products=120, noise=0.1))
+    assert fitted is not None and fitted.fitted_on == "held-out"
+    assert fitted.false_accepts <= 0.06 and fitted.true_accepts >= 0.8
+    other = made_gallery(products=120, noise=0.1, seed=1)
+    again = fit_decision(other)
+    assert again is not None
+    assert Decision(**again.as_dict()) == again
+    assert fitted.decide(Evidence(0.97, 0.4, 0.5, 4))[0] == EXACT
+    verdict, confidence = fitted.decide(Evidence(0.2, 0.01, 0.01, 4))
+    assert verdict == UNKNOWN and confidence < 0.5
+
+
+def test_too_few_photos_fit_no_decision() -> None:
+    assert fit_decision(made_gallery(products=4, photos=1 * 4)) is None
+
+
+def test_the_gate_refuses_a_loss() -> None:
+    check([Comparison("all", 100, 0.80, 0.81), Comparison("unseen", 30, 0.9, 0.7)])
+    check([])
+    with pytest.raises(GateRefused, match="'unseen'"):
+        check([Comparison("all", 100, 0.9, 0.8), Comparison("unseen", 30, 0.60, 0.70)])
+
+
+def test_ids_stay_with_their_photos(stocked: Stores) -> None:
+    with Session(stocked.database) as session, session.begin():
+        from catalogue.queries import product_photos
+        pairs = [(row.product_id, row.sha256) for row in product_photos(session)]
+        first = register(session, pairs[:10])
+        both = register(session, reversed(pairs))
+        assert len(set(both.values())) == len(pairs) and first.items() <= both.items()
+
+
+def test_the_engine_finds_every_photo_of_its_gallery(trained: Stores) -> None:
+    index = trained.releases.live("index")
+    network = network_of(trained, index)
+    engine = Engine(index, network, embedder_of(trained, network))
+    engine.self_check([(name, trained.photos.image(name)) for name in engine.probes()])
+    for row in range(0, len(engine.gallery.ids), 7):
+        found = engine.identify(trained.photos.image(str(engine.gallery.photos[row])))
+        assert found.best.score == pytest.approx(1, abs=1e-4)
+        assert found.best.product_id == engine.gallery.products[row]
+        shown = [match.product_id for match in found.similar]
+        assert len(shown) == len(set(shown)) == 10 and found.best.product_id not in shown
+        assert len(found.colourways) == 1 and found.colourways[0].product_id not in shown
+        assert 0 < found.probability <= 1 and found.predicted_key in engine.embedder.card.classes
+
+
+def test_vectors_of_another_network_are_refused(trained: Stores) -> None:
+    index = trained.releases.live("index")
+    network = network_of(trained, index)
+    embedder = embedder_of(trained, network)
+    with pytest.raises(BadRelease, match="was built with"):
+        Engine(index, replace(network, name="network-other"), embedder)
+    engine = Engine(index, network, embedder)
+    probe = engine.probes()[0]
+    with pytest.raises(BadRelease, match="does not find its own photo"):
+        engine.self_check([(probe, trained.photos.image(engine.probes()[-1]))])
+
+
+def test_the_same_network_passes_its_own_gate(trained: Stores) -> None:
+    index = trained.releases.live("index")
+    embedder = embedder_of(trained, network_of(trained, index))
+    found = compare(index, index, embedder, trained.photos)
+    assert found and all(one.lost == 0 for one in found)
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from app.commands.indexing import build_with_bar
+from app.settings import Settings
+from app.wiring import open_stores
+import index.build
+stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
+photos = stores.photos.image
+def slow(name):
+    print("photo", flush=True)
+    __import__("time").sleep(0.05)
+    return photos(name)
+stores.photos.image = slow
+build_with_bar(stores, stores.releases.newest("network"))
+"""
+
+
+def test_a_killed_build_leaves_the_live_index_and_the_next_one_finishes(trained: Stores) -> None:
+    live = trained.releases.live("index").name
+    builder = subprocess.Popen([sys.executable, "-c", PROGRAM, str(trained.settings.data_dir)], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert builder.stdout is not None
+    for _ in range(5):
+        assert builder.stdout.readline() == "photo\n"
+    os.kill(builder.pid, signal.SIGKILL)
+    builder.wait()
+    assert trained.releases.live("index").name == live
+    assert build_with_bar(trained, trained.releases.newest("network")) == live
+    assert not list((trained.releases.folder / "index").iterdir())
