@@ -13,7 +13,7 @@ from catalogue.identity import find_or_add_model, find_or_add_product, product_k
 from catalogue.listings import add_photo
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.products_csv import ProductRow, photo_paths, read_csv, read_products, write_products
-from catalogue.queries import catalogue_rows
+from catalogue.queries import catalogue_rows, product_ids_by_key
 from catalogue.tables import ProductPhoto
 
 
@@ -74,6 +74,18 @@ def export_folder(engine: Engine, store: PhotoStore, folder: Path) -> ImportRepo
             report.photos += len(photos)
         write_products(place / "products.csv", rows)
     return report
+
+
+def labelled_photos(session: Session, folder: Path, sets: Sequence[str] = ()) -> tuple[list[tuple[int, Path]], int]:
+    """Return (product id, photo path) of a folder's photos whose products the catalogue knows, and how many others.
+
+    Products are recognised as an import would: by brand and style code, else by set and slug.
+    """
+    keyed = [(product_key(row.brand, row.sku, "", f"import:{row.set}/{row.slug}"), path)
+             for row in read_products(folder) if not sets or row.set in sets for path in photo_paths(folder, row)]
+    ids = product_ids_by_key(session, list({key for key, _ in keyed}))
+    known = [(ids[key], path) for key, path in keyed if key in ids]
+    return known, len(keyed) - len(known)
 
 
 def _folder_entries(folder: Path, sets: Sequence[str]) -> Iterator[_Entry]:

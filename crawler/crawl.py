@@ -24,12 +24,13 @@ from crawler.settings import CrawlSettings
 from crawler.visit import Crawler, visit
 
 MAX_FAILURES_IN_A_ROW = 20
+WATCH_S = 0.3
 log = logging.getLogger(__name__)
 
 
 def crawl(engine: Engine, store: PhotoStore, shop_id: int, settings: CrawlSettings,
           watch: Callable[[CrawlProgress], None] | None = None, *, locks: Path) -> CrawlReport:
-    """Crawl a shop into the catalogue, or go on with its unfinished crawl; `watch` hears of every address visited.
+    """Crawl a shop into the catalogue, or go on with its unfinished crawl; `watch` hears of it a few times a second.
 
     `locks` is a folder for lock files, shared by all crawlers of this machine. Raises `NotFound` for an unknown shop,
     `BadInput` for a paused one, `Busy` if another process crawls it. What goes wrong with single pages and photos is
@@ -73,6 +74,7 @@ def _visit_all(crawler: Crawler, settings: CrawlSettings,
     """Visit until the frontier is empty or a budget is spent; returns pages visited and why it stopped early."""
     until = time.monotonic() + settings.max_minutes * 60
     visited = failures = 0
+    told = 0.0
     while batch := pending(crawler.engine, crawler.hold):
         for address in batch:
             if visited >= settings.max_pages:
@@ -83,7 +85,8 @@ def _visit_all(crawler: Crawler, settings: CrawlSettings,
                 return visited, f"{failures} addresses in a row could not be had"
             failures = 0 if visit(crawler, address) else failures + 1
             visited += address.kind != "sitemap"
-            if watch is not None:
+            if watch is not None and time.monotonic() - told > WATCH_S:
+                told = time.monotonic()
                 watch(_progress(crawler.engine, crawler.hold, address))
     return visited, ""
 

@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -123,9 +124,10 @@ def serve(port: int, shop_address: str) -> None:
     try:
         _wait_until_up(process, f"http://{HOST}:{port}/healthz", "the service")
         sample = sorted((PHOTOS / "street").glob("*/*.jpg"))[0]
-        print(f"\nReady.\n  web page    http://localhost:{port}/\n  shop        {shop_address}\n"
+        name = "localhost" if os.environ.get("HOST", HOST) in (HOST, "localhost") else socket.gethostname()
+        print(f"\nReady.\n  web page    http://{name}:{port}/\n  shop        {shop_address}\n"
               f"  pictures    {os.path.relpath(PHOTOS / 'street')}  (street photos it has never seen)\n"
-              f"  or          curl -F photo=@{os.path.relpath(sample)} http://localhost:{port}/identify\n"
+              f"  or          curl -F photo=@{os.path.relpath(sample)} http://{name}:{port}/identify\n"
               "Ctrl-C stops it.", flush=True)
         if process.wait() not in (0, -signal.SIGINT, 130):
             raise Failed("the service ended")

@@ -11,10 +11,11 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
+from index.evaluate import some
 from index.gallery import Gallery
 
 EXACT, SAME_MODEL, SIMILAR, UNKNOWN = "exact", "same model, other colour", "similar", "unknown"
-FEWEST_QUERIES = 20
+FEWEST_QUERIES, MOST_QUERIES = 20, 2000
 FALSE_ACCEPTS = 0.05
 
 
@@ -81,7 +82,7 @@ def fit_decision(gallery: Gallery) -> Decision | None:
     """Fit on the gallery's photos, those the network never trained on where they are enough; None if too few."""
     held_out = np.isin(gallery.sides, ("val", "unseen", "new"))
     for fitted_on, allowed in (("held-out", held_out), ("all", np.ones_like(held_out))):
-        cases = _cases(gallery, np.flatnonzero(allowed))
+        cases = _cases(gallery, some(np.flatnonzero(allowed), MOST_QUERIES))
         if len(cases) >= 2 * FEWEST_QUERIES:
             return _fit(cases, fitted_on)
     return None

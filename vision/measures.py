@@ -71,7 +71,9 @@ def leave_one_out(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray,
     vectors: unit (n, d); labels: products (n,); groups: near-duplicate groups (n,): a query's own group is hidden, so
     that a rendition of the same picture never answers for it. scores: (q, n) with -inf where hidden.
     """
-    queries = np.array([row for row in rows if ((labels == labels[row]) & (groups != groups[row])).any()], dtype=int)
+    pairs = np.unique(np.column_stack([labels, groups]), axis=0)
+    several = np.unique(pairs[:, 0])[np.unique(pairs[:, 0], return_counts=True)[1] > 1]
+    queries = rows[np.isin(labels[rows], several)]
     scores = vectors[queries] @ vectors.T
     scores[groups[queries][:, None] == groups[None, :]] = -np.inf
     return scores, queries

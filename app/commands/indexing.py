@@ -83,23 +83,19 @@ def _index(stores: Stores, name: str | None) -> Published:
 
 
 def _ask(stores: Stores, opened: Published, gallery: "Gallery", folder: Path, sets: tuple[str, ...]) -> dict[str, Any]:
-    from catalogue.identity import product_key
+    from catalogue.imports import labelled_photos
     from catalogue.photos import read_image
-    from catalogue.products_csv import photo_paths, read_products
-    from catalogue.queries import product_ids_by_key
     from index.evaluate import evaluate_queries
-    keyed = [(product_key(row.brand, row.sku, "", f"import:{row.set}/{row.slug}"), path)
-             for row in read_products(folder) if not sets or row.set in sets for path in photo_paths(folder, row)]
     with Session(stores.readers) as session:
-        ids = product_ids_by_key(session, list({key for key, _ in keyed}))
-    known = [(ids[key], path) for key, path in keyed if key in ids and ids[key] in gallery.product_row]
+        found, strangers = labelled_photos(session, folder, sets)
+    known = [(product, path) for product, path in found if product in gallery.product_row]
     if not known:
-        raise NotFound(f"none of the {len(keyed)} photos in {folder} shows a product of {opened.name}; "
+        raise NotFound(f"none of the {len(found) + strangers} photos in {folder} shows a product of {opened.name}; "
                        "brand and sku in its products.csv must be those of the catalogue")
     try:
         vectors = embedder_of(stores, network_of(stores, opened)).embed(
             read_image(path.read_bytes()) for _, path in known).vectors
     except OSError as error:
         raise BadInput(f"a query photo cannot be read: {error}") from error
-    found = evaluate_queries(gallery, vectors, np.array([product for product, _ in known]))
-    return {**found, "left_out": len(keyed) - len(known)}
+    measured = evaluate_queries(gallery, vectors, np.array([product for product, _ in known]))
+    return {**measured, "left_out": len(found) + strangers - len(known)}

@@ -76,7 +76,7 @@ def test_errors_are_one_sentence_and_exit_1(at: Stores, tmp_path: Path, capsys: 
     (tmp_path / "x.jpg").write_bytes(b"text")
     for words in (["identify", str(tmp_path / "x.jpg")], ["identify", str(tmp_path / "none.jpg")],
                   ["index", "evaluate", "--release", "index-none"], ["crawl"], ["crawl", "nobody"],
-                  ["promote", "index", "network-none"], ["promote", "wrong"], ["rollback", "index"],
+                  ["promote", "index", "network-none"], ["promote", "wrong"],
                   ["train", "sku", "--set", "epochs=none"], ["train", "sku", "--snapshot", "none"],
                   ["embed", str(tmp_path / "x.jpg"), "--out", str(tmp_path / "o.npz")]):
         assert run(*words) == 1, words
