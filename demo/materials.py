@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from demo.shoe import Model, stream
+from demo.sketch import Sketch
 from demo.slots import SLOTS, Slot
-
-if TYPE_CHECKING:
-    from demo.panels import Sketch
 
 STREAM_NOISE = 91
 _TEXTURED = (Slot.BASE, Slot.VAMP, Slot.COLLAR, Slot.TONGUE)

@@ -31,14 +31,13 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imports(path: Path, everywhere: bool = True) -> set[str]:
-    """Modules a file imports; with `everywhere` also those imported inside functions (not for type checking only)."""
+def imports(path: Path) -> set[str]:
+    """Modules a file imports, at its top or inside functions; not those for type checking only."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     skipped = {id(child) for node in ast.walk(tree) if isinstance(node, ast.If)
                and ast.unparse(node.test).endswith("TYPE_CHECKING") for child in ast.walk(node)}
-    nodes = ast.walk(tree) if everywhere else iter(tree.body)
     found = set()
-    for node in nodes:
+    for node in ast.walk(tree):
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
@@ -78,7 +77,7 @@ def test_only_env_of_the_migrations_imports_the_catalogue() -> None:
 
 def test_modules_import_each_other_in_no_circle() -> None:
     paths = {name_of(path): path for room in ROOMS for path in modules(room)}
-    graph = {name: {module for module in imports(path, everywhere=False) if module in paths and module != name}
+    graph = {name: {module for module in imports(path) if module in paths and module != name}
              for name, path in paths.items()}
     done: set[str] = set()
 

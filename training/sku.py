@@ -21,8 +21,9 @@ from training.recipes import Recipe
 from training.report import write_report
 from vision.networks import Architecture, Network
 from vision.preprocessing import Preprocessing
-from vision.publishing import load_start, read_weights, save_network
+from vision.publishing import save_network
 from vision.saved import NetworkCard
+from vision.weights import load_start, read_weights
 
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "start"

@@ -23,7 +23,7 @@ class TorchRuntime:
         import torch
 
         from vision.networks import ServingForm
-        from vision.publishing import load_network
+        from vision.weights import load_network
         self.torch = torch
         self.device = torch.device(device)
         self.serving = ServingForm(load_network(folder)).eval().to(self.device)

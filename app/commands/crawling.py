@@ -8,16 +8,15 @@ import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.commands.shops import shop_id
+from app.commands.shops import crawl_settings, shop_id
 from app.progress import counting
-from app.settings import Settings, read_settings
+from app.settings import read_settings
 from app.wiring import Stores, open_stores
 from catalogue.errors import NotFound
 from catalogue.tables import Shop
 
 if TYPE_CHECKING:
     from crawler.report import CrawlReport
-    from crawler.settings import CrawlSettings
 
 
 @click.command()
@@ -43,12 +42,6 @@ def crawl(shops: tuple[str, ...], as_json: bool) -> None:
                 click.echo(f"  {error}", err=True)
     if failed:
         raise click.exceptions.Exit(1)
-
-
-def crawl_settings(settings: Settings) -> "CrawlSettings":
-    """What the crawler is told, from the environment's settings."""
-    from crawler.settings import CrawlSettings
-    return CrawlSettings(contact=settings.contact, delay_s=settings.crawl_delay_s, allow_hosts=settings.allowed)
 
 
 def _unpaused(stores: Stores) -> list[int]:

@@ -1,15 +1,19 @@
 """`solesearch shop`: add, list, show, pause and resume shops."""
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.settings import read_settings
+from app.settings import Settings, read_settings
 from app.wiring import Stores, open_stores
 from catalogue.errors import NotFound
 from catalogue.tables import CrawlRun, Listing, Shop
+
+if TYPE_CHECKING:
+    from crawler.settings import CrawlSettings
 
 
 @click.group()
@@ -23,7 +27,6 @@ def shop() -> None:
 @click.option("--yes", is_flag=True, help="Store it without asking.")
 def add(url: str, name: str, yes: bool) -> None:
     """Look at the shop at URL, say what was found, and store it on a yes."""
-    from app.commands.crawling import crawl_settings
     from crawler.shops import add_shop, look_at
     stores = open_stores(read_settings())
     preview = look_at(url, crawl_settings(stores.settings))
@@ -93,6 +96,12 @@ def shop_id(stores: Stores, name: str) -> int:
         if name in (row.name, str(row.id), row.url):
             return row.id
     raise NotFound(f"there is no shop {name!r}; there are: {', '.join(row.name for row in shops) or 'none'}")
+
+
+def crawl_settings(settings: Settings) -> "CrawlSettings":
+    """What the crawler is told, from the environment's settings."""
+    from crawler.settings import CrawlSettings
+    return CrawlSettings(contact=settings.contact, delay_s=settings.crawl_delay_s, allow_hosts=settings.allowed)
 
 
 def _set_paused(name: str, paused: bool) -> None:

@@ -61,7 +61,7 @@ def sku(digest: str | None, recipe_file: Path | None, changes: tuple[str, ...], 
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 def export(release: str, out: Path) -> None:
     """Write a network's weights but for its head as a half-precision state dict, to start other trainings from."""
-    from vision.publishing import start_of
+    from vision.weights import start_of
     data = start_of(open_stores(read_settings()).releases.open(release).folder)
     write_file(out, data)
     click.echo(f"{out}: {len(data) / 1e6:.1f} MB")

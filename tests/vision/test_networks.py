@@ -11,8 +11,9 @@ from tests.conftest import picture
 from vision.embedder import open_embedder
 from vision.networks import Architecture, Network
 from vision.preprocessing import Preprocessing
-from vision.publishing import load_network, load_start, read_weights, save_network
+from vision.publishing import save_network
 from vision.saved import NetworkCard, read_card
+from vision.weights import load_network, load_start, read_weights
 
 FIT = Preprocessing(32)
 
