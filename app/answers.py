@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, Field
 
+from catalogue.errors import NotFound
 from catalogue.queries import ProductCard
 from index.engine import Engine, Identification
 from index.search import Match
@@ -93,7 +94,10 @@ def product_answer(card: ProductCard) -> ProductAnswer:
 
 
 def identify_answer(found: Identification, cards: Mapping[int, ProductCard], engine: Engine) -> IdentifyAnswer:
-    """Join an identification with the cards of its products; a product that left the catalogue since is left out."""
+    """Join an identification with the cards of its products; a similar product that left the catalogue is left out."""
+    if found.best.product_id not in cards:
+        raise NotFound(f"product {found.best.product_id} left the catalogue after {engine.index.name} was built; "
+                       "build and promote a new index")
 
     def matches(wanted: Iterable[Match]) -> list[MatchAnswer]:
         return [_match(match, cards[match.product_id]) for match in wanted if match.product_id in cards]

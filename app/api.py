@@ -1,12 +1,16 @@
 """The HTTP door: routes, and the one table from error to status."""
 
 import importlib.metadata
+import re
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import FastAPI, Request
+from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from sqlalchemy import text
@@ -18,7 +22,7 @@ from app.answers import ErrorAnswer, IdentifyAnswer, ProductAnswer, identify_ans
 from app.live import LiveIndex
 from app.uploads import UploadTooLarge, read_photo
 from app.wiring import Stores
-from catalogue.errors import BadInput, BadPhoto, NotFound, NothingLive, SoleSearchError
+from catalogue.errors import BadInput, BadPhoto, CatalogueUnavailable, NotFound, NothingLive, SoleSearchError
 from catalogue.photos import MEDIA_TYPES, read_image
 from catalogue.queries import product_cards
 from catalogue.tables import Photo
@@ -26,7 +30,10 @@ from index.engine import Engine
 
 PAGE = Path(__file__).parent / "static" / "index.html"
 STATUS: dict[type[SoleSearchError], int] = {
-    BadPhoto: 422, BadInput: 400, NotFound: 404, UploadTooLarge: 413, NothingLive: 503, SoleSearchError: 500}
+    BadPhoto: 422, BadInput: 400, NotFound: 404, UploadTooLarge: 413, NothingLive: 503, CatalogueUnavailable: 503,
+    SoleSearchError: 500}
+# A few hundred kilobytes can decode to a gigabyte: only so many at once, the others wait.
+DECODERS = threading.BoundedSemaphore(4)
 UPLOAD = {"requestBody": {"required": True, "content": {
     "multipart/form-data": {"schema": {"type": "object", "required": ["photo"], "properties": {
         "photo": {"type": "string", "format": "binary"}}}},
@@ -85,15 +92,13 @@ def create_app(stores: Stores, live: LiveIndex) -> FastAPI:
 
 def _identify(stores: Stores, engine: Engine, data: bytes) -> IdentifyAnswer:
     began = time.perf_counter()
-    image = read_image(data)
+    with DECODERS:
+        image = read_image(data)
     decoded = time.perf_counter()
     found = engine.identify(image)
     identified = time.perf_counter()
     with Session(stores.readers) as session:
         cards = product_cards(session, products_in(found))
-    if found.best.product_id not in cards:
-        raise NotFound(f"product {found.best.product_id} left the catalogue after {engine.index.name} was built; "
-                       "build and promote a new index")
     answer = identify_answer(found, cards, engine)
     answer.timings_ms["decode"] = round(1e3 * (decoded - began), 3)
     answer.timings_ms["catalogue"] = round(1e3 * (time.perf_counter() - identified), 3)
@@ -106,7 +111,7 @@ def _add_pages(api: FastAPI, stores: Stores) -> None:
         return FileResponse(PAGE, media_type="text/html")
 
     @api.get("/products/{product_id}")
-    def product(product_id: int) -> ProductAnswer:
+    def product(product_id: Annotated[int, PathParameter(ge=1, le=2**31 - 1)]) -> ProductAnswer:
         """One product with its offers and photos."""
         with Session(stores.readers) as session:
             card = product_cards(session, [product_id]).get(product_id)
@@ -117,8 +122,10 @@ def _add_pages(api: FastAPI, stores: Stores) -> None:
     @api.get("/photos/{sha256}", response_class=Response)
     def photo(sha256: str) -> FileResponse:
         """A stored photo's bytes as they came; its name is its content, so it may be cached for ever."""
-        with Session(stores.readers) as session:
-            row = session.get(Photo, sha256)
+        row = None
+        if re.fullmatch("[0-9a-f]{64}", sha256):
+            with Session(stores.readers) as session:
+                row = session.get(Photo, sha256)
         if row is None or not stores.photos.path(sha256).is_file():
             raise NotFound(f"there is no photo {sha256[:80]!r}")
         return FileResponse(stores.photos.path(sha256), media_type=MEDIA_TYPES[row.format],

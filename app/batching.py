@@ -20,6 +20,8 @@ class BatchingRuntime:
     def __init__(self, runtime: Runtime, most: int = 16) -> None:
         self.runtime = runtime
         self.most = most
+        self._closed = False
+        self._door = threading.Lock()
         self._waiting: queue.SimpleQueue[tuple[np.ndarray, Future[Answer]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="batching", daemon=True)
         self._thread.start()
@@ -27,12 +29,18 @@ class BatchingRuntime:
     def run(self, pixels: np.ndarray) -> Answer:
         """Run pixels (n, size, size, 3) with whatever else waits; return this caller's rows."""
         future: Future[Answer] = Future()
-        self._waiting.put((pixels, future))
-        return future.result()
+        with self._door:
+            closed = self._closed
+            if not closed:
+                self._waiting.put((pixels, future))
+        # A request that took the engine before it was retired may come after its thread has gone: it goes alone.
+        return self.runtime.run(pixels) if closed else future.result()
 
     def close(self) -> None:
         """End the thread once what waits is answered."""
-        self._waiting.put(None)
+        with self._door:
+            self._closed = True
+            self._waiting.put(None)
         self._thread.join()
 
     def _work(self) -> None:

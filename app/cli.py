@@ -77,12 +77,24 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(1)
     except BrokenPipeError:
         sys.exit(0)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        sentence = _known_failure(error)
+        if sentence is None:
             raise
-        click.echo(f"Error: the disk is full ({error.filename or error.strerror}); free some space and run the same "
-                   "command again, nothing is lost", err=True)
+        click.echo(f"Error: {sentence}", err=True)
         sys.exit(1)
+
+
+def _known_failure(error: Exception) -> str | None:
+    """A sentence about failures of the machine rather than of the program; None for those that deserve a traceback."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full; free some space and run the same command again, nothing is lost"
+    if "sqlalchemy" in sys.modules:
+        from sqlalchemy.exc import DBAPIError
+        if isinstance(error, DBAPIError):
+            return (f"the database failed ({str(error.orig).splitlines()[0]}); what was committed is kept, run the "
+                    "same command again")
+    return None
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from catalogue.errors import NothingLive
 from index.engine import Engine
 
 log = logging.getLogger(__name__)
+RETIRE_S = 30
 
 
 class LiveIndex:
@@ -31,29 +32,33 @@ class LiveIndex:
         return engine
 
     def refresh(self) -> None:
-        """Follow the slot once: load, self-check, swap; a release that fails is not tried again until it changes."""
+        """Follow the slot once: load, self-check, swap. A release that fails beside a working one is not tried again
+        until the slot changes; without a working one it is tried again each time."""
         try:
             name = self.stores.releases.live_name("index")
         except Exception as error:
             self.problem = f"the catalogue cannot be asked what is live: {error}"
             log.warning("%s", self.problem)
             return
-        if name is None or name == self._refused or (self._engine and self._engine.index.name == name):
+        former = self._engine
+        if name is None or (former is not None and former.index.name == name):
+            self.problem = self._refused = ""
+            return
+        if former is not None and name == self._refused:
             return
         try:
             engine = self._load(name)
         except Exception as error:
             self.problem = f"{name} was promoted but cannot serve: {error}"
+            if self._refused != name:
+                log.error("%s", self.problem)
             self._refused = name
-            log.error("%s", self.problem)
             return
-        former, self._engine = self._engine, engine
+        self._engine = engine
         self.problem = self._refused = ""
         log.info("%s is live", name)
         if former is not None:
-            close = getattr(former.embedder.runtime, "close", None)
-            # Requests that took the former engine may still be on their way into its queue.
-            threading.Timer(30, close or (lambda: None)).start()
+            _retire(former)
 
     def watch(self) -> None:
         """Load what is live now, and follow the slot until `close`."""
@@ -75,7 +80,17 @@ class LiveIndex:
         index = self.stores.releases.open(name)
         network = network_of(self.stores, index)
         embedder = embedder_of(self.stores, network)
-        embedder.runtime = BatchingRuntime(embedder.runtime)
         engine = Engine(index, network, embedder)
         engine.self_check([(probe, self.stores.photos.image(probe)) for probe in engine.probes()])
+        # Only now, so that a release that fails its check leaves no thread behind.
+        embedder.runtime = BatchingRuntime(embedder.runtime)
         return engine
+
+
+def _retire(engine: Engine) -> None:
+    """End the batching thread of an engine that was replaced, once requests that hold it have had time to end."""
+    runtime = engine.embedder.runtime
+    if isinstance(runtime, BatchingRuntime):
+        timer = threading.Timer(RETIRE_S, runtime.close)
+        timer.daemon = True
+        timer.start()

@@ -19,7 +19,7 @@ async def read_photo(request: Request, limit: int) -> bytes:
         await _drain(request.receive)
         raise _too_large(limit)
     limited = Request(request.scope, _limited(request.receive, limit))
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         return await limited.body()
     async with limited.form(max_files=8, max_fields=32) as form:
         for value in form.values():

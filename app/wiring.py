@@ -53,12 +53,18 @@ def migrate(database: Engine) -> None:
     """Run the migrations that are missing; several processes may call it at once, one does the work."""
     import alembic.command
     import alembic.config
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
     from alembic.util import CommandError
 
     import migrations
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(str(migrations.__file__)).parent))
+    heads = tuple(ScriptDirectory.from_config(config).get_heads())
     try:
+        with database.execution_options(readonly=True).connect() as reader:
+            if MigrationContext.configure(reader).get_current_heads() == heads:
+                return  # nothing to do, and no lock to wait for
         with database.begin() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(7653735)"))

@@ -28,4 +28,4 @@ def before_training(images: Sequence[Image.Image], recipe: Recipe) -> np.ndarray
     network = new_network(recipe, 2).eval()
     pixels = Preprocessing(recipe.size).batch(list(images))
     masked = np.concatenate([pixels, np.full((*pixels.shape[:3], 1), 255, np.uint8)], axis=3)
-    return predict(network, masked, torch.device("cpu")).vectors
+    return predict(network, masked, range(len(masked)), torch.device("cpu")).vectors

@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,15 +75,21 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def lock(path: Path, job: str) -> Iterator[None]:
-    """Hold an exclusive lock on `path` for the block; `Busy` at once if another process holds it.
+def lock(path: Path, job: str, patience_s: float = 0) -> Iterator[None]:
+    """Hold an exclusive lock on `path` for the block; `Busy` if another process holds it for longer than `patience_s`.
 
     The kernel releases the lock when the process ends, however it ends: no stale lock can be left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Busy(f"another process is already busy with {job}; wait for it to end, then try again") from error
+        until = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise Busy(f"another process is already busy with {job}; wait for it to end, then try again") \
+                        from error
+                time.sleep(0.05)
         yield

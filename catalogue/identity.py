@@ -1,12 +1,16 @@
 """Which listings and imports are the same product: identity keys, and finding or making the row behind one."""
 
+import hashlib
 import re
 import unicodedata
 
-from sqlalchemy import select
+from sqlalchemy import String, select
 from sqlalchemy.orm import Session
 
 from catalogue.tables import Model, Product
+
+WIDTHS = {column.name: column.type.length or 0 for column in Product.__table__.columns
+          if isinstance(column.type, String)}
 
 
 def plain(text: str) -> str:
@@ -17,13 +21,15 @@ def plain(text: str) -> str:
 def product_key(brand: str, style_code: str, gtin: str, otherwise: str) -> str:
     """Return the product's identity: brand and style code if both are known, else the GTIN, else `otherwise`.
 
-    The style code comes first because shops give one GTIN per size, and sizes are one product.
+    The style code comes first because shops give one GTIN per size, and sizes are one product. A key too long for its
+    column is replaced by its digest.
     """
+    key = f"gtin:{gtin}" if gtin else otherwise
     if plain(brand) and plain(style_code):
-        return f"style:{plain(brand)}:{plain(style_code)}"
-    if gtin:
-        return f"gtin:{gtin}"
-    return otherwise
+        key = f"style:{plain(brand)}:{plain(style_code)}"
+    if len(key) > WIDTHS["key"]:
+        return f"{key.partition(':')[0]}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    return key
 
 
 def find_or_add_model(session: Session, brand: str, group: str, name: str) -> Model | None:
@@ -50,7 +56,7 @@ def find_or_add_product(session: Session, key: str, *, brand: str, name: str, co
              "shoe_type": shoe_type}
     for column, value in fresh.items():
         if value and not getattr(product, column):
-            setattr(product, column, value)
+            setattr(product, column, value[:WIDTHS[column]])
     if model is not None and product.model_id is None:
         product.model_id = model.id
     session.flush()

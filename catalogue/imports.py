@@ -1,5 +1,7 @@
 """Products and photos that come as files: a folder with a `products.csv`, or any CSV with a column of photo paths."""
 
+import errno
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,13 +98,15 @@ def _folder_entries(folder: Path, sets: Sequence[str]) -> Iterator[_Entry]:
 
 def _csv_entries(path: Path, photo_column: str) -> Iterator[_Entry]:
     grouped: dict[str, tuple[dict[str, str], list[Path]]] = {}
-    for _, row in read_csv(path, required=(photo_column,)):
+    for line, row in read_csv(path, required=(photo_column,)):
+        if not row.get(photo_column):
+            raise BadInput(f"{path}, line {line}: no photo path in the column {photo_column!r}")
         identity = row.get("slug") or row.get("sku") or row.get("name") or Path(row[photo_column]).parent.name
         if not identity:
             raise BadInput(f"{path}: a row needs a slug, sku or name, or a photo path with a folder")
         grouped.setdefault(identity, (row, []))[1].append(path.parent / row[photo_column])
     for identity, (row, paths) in grouped.items():
-        slug = identity.replace("/", "-").replace("\\", "-")
+        slug = re.sub(r"[/\\\0]", "-", identity).strip(".") or "product"
         known = {name: row.get(name) or "" for name in
                  ("brand", "name", "price", "colour", "sku", "model_group", "shoe_type", "kind")}
         yield _Entry(f"{path.stem}/{slug}", ProductRow(set=path.stem, slug=slug, **known), paths)
@@ -114,14 +118,18 @@ def _stored(store: PhotoStore, entry: _Entry, report: ImportReport) -> Iterator[
     for path in entry.paths:
         try:
             yield store.put(path.read_bytes())
-        except FileNotFoundError:
-            report.problems.append(f"{path}: no such file")
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            report.problems.append(f"{path}: {error.strerror}")
         except BadPhoto as error:
             report.problems.append(f"{path}: {error}")
 
 
 def _save(session: Session, entry: _Entry, photos: Sequence[PhotoFacts]) -> None:
-    row, origin = entry.row, f"import:{entry.origin}"[:200]
+    row, origin = entry.row, f"import:{entry.origin}"
+    if len(origin) > 200:
+        raise BadInput(f"the set and slug {entry.origin[:60]!r}… are longer than 190 characters; shorten them")
     group = row.model_group and f"{row.set}:{row.model_group}"
     model = find_or_add_model(session, row.brand, group, row.name)
     product = find_or_add_product(session, product_key(row.brand, row.sku, "", origin), brand=row.brand,

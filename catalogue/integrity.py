@@ -35,8 +35,8 @@ def faults(engine: Engine, store: PhotoStore, releases: Releases) -> Iterator[Fa
     for path in sorted(store.folder.glob("??/??/*")):
         if path.name not in names and not path.name.startswith(PARTIAL):
             yield Fault("orphan", f"{path} belongs to no photo row; it may be deleted")
-    for release in releases.all():
+    for name in releases.names():
         try:
-            releases.check(release)
+            releases.check(releases.open(name))
         except SoleSearchError as error:
             yield Fault("release", str(error))

@@ -99,7 +99,7 @@ def add_photo(session: Session, found: PhotoFacts) -> None:
 
 
 def _product_of(session: Session, shop_id: int, found: FoundListing) -> Product:
-    key = product_key(found.brand, found.style_code, found.gtin, f"listing:{shop_id}:{found.url}"[:500])
+    key = product_key(found.brand, found.style_code, found.gtin, f"listing:{shop_id}:{found.url}")
     model = find_or_add_model(session, found.brand, found.group, found.model_name or found.title)
     return find_or_add_product(session, key, brand=found.brand, name=found.title, colour=found.colour,
                                style_code=found.style_code, gtin=found.gtin, shoe_type=found.shoe_type, model=model)

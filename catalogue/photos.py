@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import logging
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from catalogue.errors import BadPhoto, NotFound
 from catalogue.files import write_file
 
+log = logging.getLogger(__name__)
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
 MEDIA_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
 MAX_PIXELS = 64_000_000
+# What Pillow's decoders raise on damaged bytes, besides OSError.
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, TypeError, KeyError, IndexError, OverflowError,
+          struct.error, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ def read_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     try:
         image.load()
         return _upright_rgb(image)
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except DAMAGE as error:
         raise BadPhoto(f"the {image.format} picture is damaged or cut short ({error}); send the whole file") from error
 
 
@@ -52,6 +58,7 @@ def facts(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[PhotoFacts, Image.
     image = read_image(data, max_pixels)
     name = hashlib.sha256(data).hexdigest()
     file_format = str(_open(data, max_pixels).format)
+    file_format = "JPEG" if file_format == "MPO" else file_format  # several JPEGs in one file; the first is the photo
     return PhotoFacts(name, file_format, image.width, image.height, len(data), difference_hash(image)), image
 
 
@@ -88,8 +95,12 @@ class PhotoStore:
                 from error
 
     def image(self, sha256: str) -> Image.Image:
-        """The photo's upright RGB pixels."""
-        return read_image(self.read(sha256))
+        """The photo's upright RGB pixels; `BadPhoto` names it if its file was damaged since it was stored."""
+        try:
+            return read_image(self.read(sha256))
+        except BadPhoto as error:
+            raise BadPhoto(f"the stored photo {sha256} is damaged ({error}); `solesearch catalogue verify` says more") \
+                from error
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
@@ -103,7 +114,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
             image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:
         raise BadPhoto(f"the picture has more than {max_pixels // 1_000_000} megapixels; send a smaller one") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (UnidentifiedImageError, *DAMAGE) as error:
         raise BadPhoto("the file is no picture that can be read; send a JPEG, PNG, WebP, AVIF or GIF") from error
     if image.width * image.height > max_pixels:
         raise BadPhoto(f"the picture has {image.width} × {image.height} pixels, more than "
@@ -112,11 +123,14 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
-    image = ImageOps.exif_transpose(image)
+    try:
+        image = ImageOps.exif_transpose(image)
+    except DAMAGE:
+        log.info("a photo's EXIF block is damaged; it is taken as it lies")
     if image.mode.startswith("I") or image.mode == "F":
         # Pillow clips 16-bit greys to 255 when it converts; scale them instead.
-        values = np.asarray(image, dtype=np.float64)
-        image = Image.fromarray((values / 257).clip(0, 255).round().astype(np.uint8))
+        values = np.asarray(image)
+        image = Image.fromarray(((values.clip(0, 65535).astype(np.uint32) + 128) // 257).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
         image = image.convert("RGBA")
         ground = Image.new("RGBA", image.size, "white")

@@ -1,11 +1,13 @@
 """Releases and slots: directories written once, named by what is in them, and the rows that say which is live.
 
 A release is built in a temporary folder, synced, renamed, and only then gets its row: a reader never sees half of
-one. Its name is its kind and the digest of its files, so the same build twice is the same release.
+one. Its name is its kind and the digest of its manifest, which names every file's digest: the same build twice is the
+same release.
 """
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +18,11 @@ from typing import Any
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from catalogue.errors import BadInput, BadRelease, NotFound, NothingLive
-from catalogue.files import PARTIAL, lock, new_folder, sweep_partial
+from catalogue.errors import BadInput, BadRelease, Busy, NotFound, NothingLive
+from catalogue.files import PARTIAL, lock, new_folder, sweep_partial, sync_folder
 from catalogue.tables import Live, Release, now
 
+log = logging.getLogger(__name__)
 KINDS = ("network", "index", "detector", "task")
 MANIFEST = "manifest.json"
 
@@ -65,15 +68,16 @@ class Releases:
                 draft = Draft(temporary)
                 yield draft
                 files = _digests(temporary)
-                manifest = {**draft.manifest, "kind": kind, "files": files}
-                draft.name = f"{kind}-{_digest_of(files)}"
-                (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False, sort_keys=True))
-            final = self.folder / draft.name
-            if final.exists():
-                shutil.rmtree(staging)
-            else:
-                staging.rename(final)
-            self._record(draft.name)
+                manifest = json.dumps({**draft.manifest, "kind": kind, "files": files}, indent=1, ensure_ascii=False,
+                                      sort_keys=True, allow_nan=False)
+                draft.name = f"{kind}-{hashlib.sha256(manifest.encode()).hexdigest()[:16]}"
+                (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+            with lock(self.folder / "releases.lock", "publishing or deleting releases", patience_s=60):
+                made_with = draft.manifest.get("network")
+                if made_with is not None and not (self.folder / str(made_with)).is_dir():
+                    raise BadRelease(f"{made_with} was deleted while {draft.name} was made with it; train again")
+                self._place(staging, self.folder / draft.name)
+                self._record(draft.name)
 
     def open(self, name: str) -> Published:
         """The release by name; `NotFound` if there is none, `BadRelease` if its manifest cannot be read."""
@@ -94,11 +98,20 @@ class Releases:
                 raise BadRelease(f"{path} of {release.name} is missing or altered; build the release again")
 
     def all(self, kind: str | None = None) -> list[Published]:
-        """Published releases, newest first."""
+        """Published releases that can be read, newest first; one whose folder is lost is left out with a warning."""
+        found = []
+        for name in self.names(kind):
+            try:
+                found.append(self.open(name))
+            except (NotFound, BadRelease) as error:
+                log.warning("left out: %s", error)
+        return found
+
+    def names(self, kind: str | None = None) -> list[str]:
+        """The names of all releases that were published, newest first."""
         with Session(self.engine.execution_options(readonly=True)) as session:
             rows = session.scalars(select(Release).order_by(Release.id.desc()))
-            names = [row.name for row in rows if kind in (None, row.kind)]
-        return [self.open(name) for name in names]
+            return [row.name for row in rows if kind in (None, row.kind)]
 
     def newest(self, kind: str) -> Published:
         """The release published last; `NotFound` if there is none of the kind."""
@@ -128,8 +141,11 @@ class Releases:
             return {row.slot: (row.release.name, row.former.name if row.former else None)
                     for row in session.scalars(select(Live).order_by(Live.slot))}
 
-    def promote(self, slot: str, name: str) -> None:
-        """Make the release live: one row moves. Promoting what is live already changes nothing."""
+    def promote(self, slot: str, name: str, instead_of: str | None = None) -> None:
+        """Make the release live: one row moves. Promoting what is live already changes nothing.
+
+        `instead_of` names what the candidate was measured against; `Busy` if something else went live meanwhile.
+        """
         release = self.open(name)
         if release.kind != slot.split(":")[0]:
             raise BadInput(f"{name} is a {release.kind} release and cannot be live in slot {slot!r}")
@@ -137,7 +153,10 @@ class Releases:
             row_id = session.scalar(select(Release.id).where(Release.name == name))
             if row_id is None:
                 raise NotFound(f"{name} was never published here; `solesearch releases` lists what was")
-            live = session.get(Live, slot)
+            live = session.get(Live, slot, with_for_update=True)
+            if instead_of is not None and (live is None or live.release.name != instead_of):
+                raise Busy(f"another release went live in {slot} while {name} was measured against {instead_of}; "
+                           "promote again to measure it against that one")
             if live is None:
                 session.add(Live(slot=slot, release_id=row_id))
             elif live.release_id != row_id:
@@ -153,6 +172,10 @@ class Releases:
 
     def prune(self, keep: int = 2) -> list[str]:
         """Delete all but the live, the former, the newest `keep` of each kind, and the networks these name."""
+        with lock(self.folder / "releases.lock", "publishing or deleting releases", patience_s=60):
+            return self._prune(keep)
+
+    def _prune(self, keep: int) -> list[str]:
         releases = self.all()
         kept = {name for pair in self.slots().values() for name in pair if name}
         for kind in KINDS:
@@ -160,11 +183,30 @@ class Releases:
         kept |= {str(release.manifest["network"]) for release in releases
                  if release.name in kept and "network" in release.manifest}
         gone = [release.name for release in releases if release.name not in kept]
+        sweep_partial(self.folder)
         for name in gone:
             with Session(self.engine) as session, session.begin():
-                session.delete(session.scalars(select(Release).where(Release.name == name)).one())
-            shutil.rmtree(self.folder / name)
+                row = session.scalars(select(Release).where(Release.name == name)).one()
+                held = select(Live.slot).where((Live.release_id == row.id) | (Live.former_id == row.id))
+                if session.scalar(held) is not None:  # promoted since we looked
+                    continue
+                session.delete(row)
+            # Out of the way in one step: a deletion that is cut short must not leave half a release under its name.
+            aside = self.folder / f"{PARTIAL}{name}"
+            (self.folder / name).rename(aside)
+            shutil.rmtree(aside)
         return gone
+
+    def _place(self, staging: Path, final: Path) -> None:
+        if final.exists():
+            if _digests(final) == _digests(staging) and (final / MANIFEST).is_file():
+                shutil.rmtree(staging)
+                return
+            aside = final.with_name(PARTIAL + final.name)
+            final.rename(aside)
+            shutil.rmtree(aside)
+        staging.rename(final)
+        sync_folder(self.folder)
 
     def _record(self, name: str) -> None:
         release = self.open(name)
@@ -182,5 +224,3 @@ def _digests(folder: Path) -> dict[str, str]:
     return found
 
 
-def _digest_of(files: Mapping[str, str]) -> str:
-    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, NotFound
-from catalogue.files import new_folder
+from catalogue.files import lock, new_folder, sweep_partial
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.tables import PhotoSplit
 
@@ -72,15 +72,17 @@ class SplitShares:
 
 def take_snapshot(engine: Engine, folder: Path, shares: SplitShares) -> Snapshot:
     """Export every product photo with its group and side; the same catalogue gives the same digest."""
-    with Session(engine) as session, session.begin():
+    # One at a time: on PostgreSQL two transactions would both give the same new photos a side.
+    with (lock(folder / "snapshots.lock", "taking a snapshot", patience_s=60),
+          Session(engine) as session, session.begin()):
         rows = product_photos(session)
         if not rows:
             raise NotFound("the catalogue has no photos yet; crawl a shop or `solesearch catalogue import` first")
         groups = near_duplicate_groups(rows)
         known = {sha: split for sha, split in session.execute(
-            select(PhotoSplit.sha256, PhotoSplit.split).order_by(PhotoSplit.created_at))}
+            select(PhotoSplit.sha256, PhotoSplit.split).order_by(PhotoSplit.created_at, PhotoSplit.sha256))}
         splits = assign_splits(rows, groups, known, shares)
-        for sha256 in splits.keys() - known.keys():
+        for sha256 in sorted(splits.keys() - known.keys()):
             session.add(PhotoSplit(sha256=sha256, split=splits[sha256]))
     photos = tuple(SnapshotPhoto(row.sha256, row.product_id, row.product_key, row.model_key, row.shoe_type,
                                  groups[row.sha256], splits[row.sha256]) for row in rows)
@@ -131,18 +133,23 @@ def assign_splits(rows: Sequence[ProductPhotoRow], groups: dict[str, str], known
                   shares: SplitShares) -> dict[str, Split]:
     """Return the side of every photo: the earliest known side in its group, else one drawn from stable hashes.
 
-    `known` is ordered by age. A product that is trained on keeps at least one group on the train side.
+    `known` is ordered by age. A product or model of which a photo was ever trained on is never `unseen` afterwards, and
+    new photos of an unseen one are unseen. A product that is trained on keeps at least one group on the train side.
     """
     side_of_group: dict[str, Split] = {}
     for sha256, split in known.items():
         if sha256 in groups:
             side_of_group.setdefault(groups[sha256], split)  # type: ignore[arg-type]
     by_product: dict[int, dict[str, str]] = defaultdict(dict)
+    sides_of_model: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         by_product[row.product_id][groups[row.sha256]] = row.model_key
+        if groups[row.sha256] in side_of_group:
+            sides_of_model[row.model_key].add(side_of_group[groups[row.sha256]])
     for members in by_product.values():
         model_key = next(iter(members.values()))
-        unseen = _fraction("unseen", model_key) < shares.unseen
+        before = sides_of_model[model_key]
+        unseen = before == {"unseen"} or (not before and _fraction("unseen", model_key) < shares.unseen)
         free = [group for group in members if group not in side_of_group]
         for group in free:
             if unseen:
@@ -166,7 +173,10 @@ def _write(folder: Path, photos: Iterable[SnapshotPhoto]) -> Snapshot:
     writer.writerows(asdict(photo) for photo in kept)
     data = text.getvalue().encode()
     digest = _digest(data)
-    if not (folder / digest).exists():
+    with lock(folder / "snapshots.lock", "writing a snapshot", patience_s=60):
+        sweep_partial(folder)
+        if (folder / digest).exists():
+            return Snapshot(digest, folder / digest, kept)
         with new_folder(folder / digest) as place:
             (place / "photos.csv").write_bytes(data)
             (place / "snapshot.json").write_text(json.dumps({

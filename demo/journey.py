@@ -47,7 +47,7 @@ class Journal:
 
 
 def main() -> int:
-    """Run the journey; 0 when it was stopped by Ctrl-C after it got there, 1 when a step failed."""
+    """Run the journey; 0 when it got there and was stopped by Ctrl-C, 1 when a step failed, 130 if stopped before."""
     os.environ.setdefault("SOLESEARCH_DATA_DIR", "data")
     try:
         journey(Journal(Path(os.environ["SOLESEARCH_DATA_DIR"])))
@@ -107,7 +107,8 @@ def shop(journal: Journal) -> Iterator[str]:
     if known and not _is_free(known):
         raise BadInput(f"port {known}, on which the demo shop was crawled, is taken by another program; stop that, or "
                        f"start afresh by deleting {journal.path.parent}")
-    process = subprocess.Popen([sys.executable, "-m", "demo.shop", "--port", str(port)], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-m", "demo.shop", "--port", str(port)], stdout=subprocess.DEVNULL,
+                               start_new_session=True)  # Ctrl-C is ours to pass on, once the service has ended
     try:
         _wait_until_up(process, f"http://{HOST}:{port}/robots.txt", "the demo shop")
         if not known:
@@ -120,17 +121,20 @@ def shop(journal: Journal) -> Iterator[str]:
 
 def serve(port: int, shop_address: str) -> None:
     """Run the service until Ctrl-C; say how to ask it once it answers."""
-    process = subprocess.Popen([solesearch(), "serve", "--port", str(port)], stdout=subprocess.DEVNULL)
+    host = os.environ.get("HOST", HOST)
+    process = subprocess.Popen([solesearch(), "serve", "--host", host, "--port", str(port)], stdout=subprocess.DEVNULL)
     try:
         _wait_until_up(process, f"http://{HOST}:{port}/healthz", "the service")
         sample = sorted((PHOTOS / "street").glob("*/*.jpg"))[0]
-        name = "localhost" if os.environ.get("HOST", HOST) in (HOST, "localhost") else socket.gethostname()
+        name = "localhost" if host in (HOST, "localhost") else socket.gethostname()
         print(f"\nReady.\n  web page    http://{name}:{port}/\n  shop        {shop_address}\n"
               f"  pictures    {os.path.relpath(PHOTOS / 'street')}  (street photos it has never seen)\n"
               f"  or          curl -F photo=@{os.path.relpath(sample)} http://{name}:{port}/identify\n"
               "Ctrl-C stops it.", flush=True)
         if process.wait() not in (0, -signal.SIGINT, 130):
             raise Failed("the service ended")
+    except KeyboardInterrupt:
+        print("\nStopped. `make demo` serves again.", flush=True)
     finally:
         _end(process)
 

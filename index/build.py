@@ -1,6 +1,7 @@
 """Building an index release: every product photo through the serving embedder into a measured gallery."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 
 import numpy as np
 from PIL import Image
@@ -26,19 +27,19 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
     `sides` maps a photo's sha256 to its side in the snapshot the network was trained on. `watch(done, total)` hears
     of progress. A build that is killed leaves nothing but a folder that the next build sweeps.
     """
-    with Session(database) as session, session.begin():
-        rows = product_photos(session)
-        ids = register(session, [(row.product_id, row.sha256) for row in rows])
-    if not rows:
-        raise NotFound("the catalogue has no photos to index; crawl a shop or `solesearch catalogue import` first")
     with releases.draft("index") as draft:
+        with Session(database) as session, session.begin():
+            rows = product_photos(session)
+            ids = register(session, [(row.product_id, row.sha256) for row in rows])
+        if not rows:
+            raise NotFound("the catalogue has no photos to index; crawl a shop or `solesearch catalogue import` first")
         names = list(dict.fromkeys(row.sha256 for row in rows))
         vectors = embed_photos(store, embedder, names, watch)
         gallery = gallery_of(rows, ids, dict(zip(names, vectors, strict=True)), sides)
         gallery.write(draft.folder)
         decision = fit_decision(gallery)
         draft.manifest.update(
-            network=network.name, preprocessing=network.manifest["files"].get("model.json", ""),
+            network=network.name, preprocessing=asdict(embedder.card.preprocessing),
             width=embedder.card.width, items=len(gallery.ids), products=len(gallery.product_ids),
             measures=evaluate(gallery), decision=decision.as_dict() if decision else None)
     return draft.name

@@ -13,6 +13,7 @@ from scipy.special import expit
 
 from index.evaluate import some
 from index.gallery import Gallery
+from vision.measures import expected_calibration_error
 
 EXACT, SAME_MODEL, SIMILAR, UNKNOWN = "exact", "same model, other colour", "similar", "unknown"
 FEWEST_QUERIES, MOST_QUERIES = 20, 2000
@@ -37,8 +38,9 @@ class Evidence:
 class Decision:
     """Two logistic models (product right? model right?), their thresholds, and the score below which nothing is alike.
 
-    `false_accepts` and `true_accepts` are shares at the exact threshold on the `queries` it was fitted with;
-    `fitted_on` is `held-out` (photos the network never trained on) or `all`.
+    `false_accepts`, `true_accepts` and `calibration_error` (expected calibration error of the confidence) are measured
+    on the `queries` it was fitted with, but each product by models fitted on other products. `fitted_on` is `held-out`
+    (photos the network never trained on) or `all`, which flatters it.
     """
 
     product: tuple[float, ...]
@@ -48,6 +50,7 @@ class Decision:
     similar_from: float
     false_accepts: float
     true_accepts: float
+    calibration_error: float
     queries: int
     fitted_on: str
 
@@ -90,9 +93,10 @@ def fit_decision(gallery: Gallery) -> Decision | None:
 
 @dataclass(frozen=True)
 class _Case:
-    """One example: the evidence, whether its product is in the gallery, whether product and model came out right."""
+    """One example: the evidence, its product, whether that is in the gallery, whether product and model are right."""
 
     evidence: Evidence
+    product: int
     present: bool
     product_right: bool
     model_right: bool
@@ -113,8 +117,8 @@ def _cases(gallery: Gallery, rows: np.ndarray) -> list[_Case]:
             if found is None:
                 continue
             best_products, best_scores, best_models = found
-            count = int(gallery.photo_counts[gallery.product_row[int(best_products[0])]])
-            cases.append(_Case(evidence_of(best_scores, best_models, count), present,
+            count = int((visible & (gallery.products == best_products[0])).sum())
+            cases.append(_Case(evidence_of(best_scores, best_models, count), int(gallery.products[row]), present,
                                bool(present and best_products[0] == gallery.products[row]),
                                bool(best_models[0] == models[row])))
     return cases
@@ -133,22 +137,37 @@ def _fit(cases: list[_Case], fitted_on: str) -> Decision:
     features = np.array([case.evidence.features() for case in cases])
     present = np.array([case.present for case in cases])
     right = np.array([case.product_right for case in cases])
-    model_right = np.array([case.model_right for case in cases])
-    product, model = _logistic(features, right), _logistic(features, model_right)
-    ones = np.column_stack([np.ones(len(features)), features])
-    exact = expit(ones @ product)
+    product = _logistic(features, right)
+    model = _logistic(features, np.array([case.model_right for case in cases]))
+    exact = _cross_fitted(features, right, np.array([case.product for case in cases]))
     # The share of absent shoes taken for one of ours is held down, and never at even odds or worse.
     exact_from = max(0.5, float(np.quantile(exact[~present], 1 - FALSE_ACCEPTS))) if (~present).any() else 0.5
+    absent = [case.evidence.score for case in cases if not case.present]
     return Decision(tuple(map(float, product)), tuple(map(float, model)), exact_from, 0.5,
-                    float(np.median([case.evidence.score for case in cases if not case.present])),
-                    float((exact[~present] >= exact_from).mean()),
-                    float((exact[present & right] >= exact_from).mean()) if (present & right).any() else 0.0,
+                    float(np.median(absent)) if absent else 0.0, _share(exact[~present] >= exact_from),
+                    _share(exact[present & right] >= exact_from), expected_calibration_error(exact, right),
                     int(present.sum()), fitted_on)
+
+
+def _cross_fitted(features: np.ndarray, labels: np.ndarray, products: np.ndarray, folds: int = 5) -> np.ndarray:
+    """Return each example's probability (n,) by a model fitted on the other products."""
+    fold = np.random.default_rng(0).integers(0, folds, products.max() + 1)[products]
+    found = np.empty(len(labels))
+    for number in np.unique(fold):
+        asked = fold == number
+        weights = _logistic(features[~asked], labels[~asked]) if not asked.all() else _logistic(features, labels)
+        found[asked] = expit(np.column_stack([np.ones(asked.sum()), features[asked]]) @ weights)
+    return found
+
+
+def _share(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
 def _logistic(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return intercept and weights (1 + f,) of a ridge logistic regression of labels (n,) on features (n, f)."""
-    middle, spread = features.mean(0), features.std(0) + 1e-6
+    middle, spread = features.mean(0), features.std(0)
+    spread = np.where(spread < 1e-3, 1.0, spread)  # a feature that never varies must not get a vast weight
     inputs = np.column_stack([np.ones(len(features)), (features - middle) / spread])
     signs = np.where(labels, 1.0, -1.0)
 

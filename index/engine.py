@@ -1,7 +1,8 @@
 """The serve-side engine: a photo's pixels in, the identified product with its neighbours out."""
 
+import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -54,6 +55,8 @@ class Engine:
         self.gallery, faiss_index = read_gallery(index.folder)
         self.searcher = Searcher(self.gallery, faiss_index)
         self.decision: Decision | None = read_decision(index.manifest["decision"])
+        if index.manifest["preprocessing"] != json.loads(json.dumps(asdict(embedder.card.preprocessing))):
+            raise BadRelease(f"{index.name} was built with another preprocessing than {network.name} now has")
         if self.gallery.vectors.shape[1] != embedder.card.width:
             raise BadRelease(f"{index.name} holds {self.gallery.vectors.shape[1]}-wide vectors, {network.name} makes "
                              f"{embedder.card.width}-wide ones")

@@ -46,9 +46,20 @@ def compare(candidate: Published, live: Published, live_embedder: Embedder, stor
 
 
 def check(comparisons: list[Comparison], margin: float = MARGIN) -> None:
-    """Raise `GateRefused` if the candidate loses more than `margin` on any slice, naming the worst."""
-    worst = max(comparisons, key=lambda found: found.lost, default=None)
-    if worst is not None and worst.lost > margin:
+    """Raise `GateRefused` if the candidate loses more than `margin` on a slice, and more than one query; the worst is
+    named. Photos the candidate was trained on count only where nothing else can be compared."""
+    held_out = [found for found in comparisons if found.slice != "all"]
+    worst = max(held_out or comparisons, key=lambda found: found.lost, default=None)
+    if worst is not None and worst.lost > margin and worst.lost * worst.queries > 1.5:
         raise GateRefused(f"the candidate loses {100 * worst.lost:.1f} points of recall@1 on the slice {worst.slice!r} "
                           f"({worst.candidate:.3f} against {worst.live:.3f} live, {worst.queries} queries; allowed are "
                           f"{100 * margin:.0f}); train again, or promote with --force")
+
+
+def check_size(candidate: Published, live: Published) -> None:
+    """Raise `GateRefused` if the candidate holds less than half of what is live: a catalogue was emptied, or the wrong
+    one is open."""
+    ours, theirs = int(candidate.manifest["items"]), int(live.manifest["items"])
+    if 2 * ours < theirs:
+        raise GateRefused(f"the candidate holds {ours} photos, the live index {theirs}; if that is meant, promote with "
+                          "--force")

@@ -1,11 +1,15 @@
 """Exact search: a query's vectors against the gallery, the best item of each product, as many products as wanted."""
 
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from index.gallery import Gallery
+
+MOST_ON_GPU = 2048  # the k that faiss selects on a GPU
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,9 @@ class Searcher:
     def __init__(self, gallery: Gallery, index: Any) -> None:
         self.gallery = gallery
         self.index = on_gpu(index)
+        # faiss indexes on a GPU are not safe from several threads, those on a CPU are.
+        self._turn: AbstractContextManager[object] = nullcontext() if self.index is index else threading.Lock()
+        self._cpu_index = index
 
     def search(self, vectors: np.ndarray, products: int) -> list[Match]:
         """Return up to `products` distinct products for one query seen in v views (v, d), best first.
@@ -51,7 +58,9 @@ class Searcher:
     def _best_rows(self, vectors: np.ndarray, k: int) -> dict[int, tuple[float, int]]:
         if not k:
             return {}
-        scores, ids = self.index.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
+        searched = self.index if k <= MOST_ON_GPU else self._cpu_index
+        with self._turn:
+            scores, ids = searched.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
         best: dict[int, tuple[float, int]] = {}
         for score, number in zip(scores.ravel().tolist(), ids.ravel().tolist(), strict=True):
             row = self.gallery.row_of[number]

@@ -1,6 +1,6 @@
 """Measures of a network on a snapshot's held-out photos: accuracy, recall, and a temperature."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,25 +15,35 @@ MOST_QUERIES = 1000
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the network says of every photo of a snapshot: unit embeddings (n, d) and logits (n, c)."""
+    """What the network says of n photos: unit embeddings (n, d) and the five best classes (n, ≤5), best first."""
 
     vectors: np.ndarray
-    logits: np.ndarray
+    best: np.ndarray
 
 
-def predict(network: Network, packed: np.ndarray, device: torch.device, batch: int = 128) -> Predictions:
-    """Run the network, unaugmented and in float32, over packed pixels (n, s, s, 4)."""
+def predict(network: Network, packed: np.ndarray, rows: Sequence[int], device: torch.device) -> Predictions:
+    """Run the network, unaugmented and in float32, over these rows of packed pixels (N, s, s, 4)."""
+    parts = [(vectors, np.argsort(-logits, axis=1)[:, :5]) for vectors, logits in _run(network, packed, rows, device)]
+    return Predictions(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
+
+
+def class_logits(network: Network, packed: np.ndarray, rows: Sequence[int], device: torch.device) -> np.ndarray:
+    """Return the class logits (n, c) of these rows of packed pixels."""
+    parts = [logits for _, logits in _run(network, packed, rows, device)]
+    return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)
+
+
+def _run(network: Network, packed: np.ndarray, rows: Sequence[int], device: torch.device,
+         batch: int = 128) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     serving = ServingForm(network)
     was_training = network.training
     network.eval()
-    parts = []
     with torch.inference_mode():
-        for start in range(0, len(packed), batch):
-            pixels = torch.from_numpy(np.ascontiguousarray(packed[start:start + batch, ..., :3])).to(device)
+        for start in range(0, len(rows), batch):
+            pixels = torch.from_numpy(np.ascontiguousarray(packed[rows[start:start + batch], ..., :3])).to(device)
             vectors, logits = serving(pixels)
-            parts.append((vectors.float().cpu().numpy(), logits.float().cpu().numpy()))
+            yield vectors.float().cpu().numpy(), logits.float().cpu().numpy()
     network.train(was_training)
-    return Predictions(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
 
 
 def held_out(found: Predictions, photos: Sequence[SnapshotPhoto], classes: Sequence[str]) -> dict[str, float]:
@@ -44,7 +54,7 @@ def held_out(found: Predictions, photos: Sequence[SnapshotPhoto], classes: Seque
     val = [row for row, photo in enumerate(photos) if photo.split == "val" and photo.product_key in number]
     if val:
         truth = np.array([number[photos[row].product_key] for row in val])
-        ranked = np.argsort(-found.logits[val], axis=1)[:, :5]
+        ranked = found.best[val]
         rows["val_top1"] = float((ranked[:, 0] == truth).mean())
         rows["val_top5"] = float((ranked == truth[:, None]).any(1).mean())
     products = np.array([photo.product_id for photo in photos])

@@ -1,6 +1,7 @@
 """Photos decoded once: a packed file of preprocessed uint8 pixels with a mask of what is not plain ground."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,7 +27,13 @@ def pack(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, 
     shape = (len(names), preprocessing.size, preprocessing.size, 4)
     if not (done.is_file() and done.read_bytes() == listing):
         done.unlink(missing_ok=True)
-        packed = np.memmap(path, np.uint8, "w+", shape=shape)
+        with path.open("wb") as file:
+            # A sparse file on a full disk would end the process by a signal; claimed beforehand it is an error.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)))
+            else:
+                file.truncate(int(np.prod(shape)))
+        packed = np.memmap(path, np.uint8, "r+", shape=shape)
         for row, name in enumerate(names):
             pixels = preprocessing.pixels(store.image(name))
             packed[row, ..., :3] = pixels

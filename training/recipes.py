@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogue.errors import BadInput
+from vision.saved import BACKBONES
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ class Recipe:
         if self.contrastive < 0 or self.batch % self.group or self.views % self.group:
             raise BadInput(f"recipe: batch ({self.batch}) and views ({self.views}) must be multiples of group "
                            f"({self.group}), contrastive at least 0")
+        if self.backbone not in BACKBONES:
+            raise BadInput(f"recipe: unknown backbone {self.backbone!r}; choose one of {', '.join(BACKBONES)}")
+        if self.head not in ("cosine", "linear"):
+            raise BadInput(f"recipe: head is cosine or linear, not {self.head!r}")
+        if not 16 <= self.size <= 1024 or self.batch < 2 or self.lr <= 0 or self.scale <= 0 or self.embedding < 0:
+            raise BadInput("recipe: size lies between 16 and 1024, batch is at least 2, lr and scale are above 0")
         if self.precision not in ("auto", "fp32", "bf16"):
             raise BadInput(f"recipe: precision is auto, fp32 or bf16, not {self.precision!r}")
 

@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from catalogue.photos import PhotoStore
 from catalogue.snapshots import SnapshotPhoto
-from training.measuring import Predictions
+from training.measuring import MOST_QUERIES, Predictions
 from vision.saved import NetworkCard
 
 MOST_CONFUSIONS = 24
@@ -54,11 +55,11 @@ def _curves(history: Sequence[dict[str, float]]) -> str:
 
 def _confusions(card: NetworkCard, found: Predictions, photos: Sequence[SnapshotPhoto], store: PhotoStore) -> str:
     """Held-out photos whose nearest other photo is of another product, the most confident mistakes first."""
-    asked = [row for row, photo in enumerate(photos) if photo.split != "train"]
+    asked = [row for row, photo in enumerate(photos) if photo.split != "train"][:MOST_QUERIES]
+    groups = np.unique([photo.group for photo in photos], return_inverse=True)[1]
     wrong = []
     for row in asked:
-        scores = found.vectors @ found.vectors[row]
-        scores[[at for at, other in enumerate(photos) if other.group == photos[row].group]] = -1
+        scores = np.where(groups == groups[row], -1, found.vectors @ found.vectors[row])
         best = int(scores.argmax())
         if photos[best].product_id != photos[row].product_id:
             wrong.append((float(scores[best]), row, best))
@@ -73,12 +74,15 @@ def _confusions(card: NetworkCard, found: Predictions, photos: Sequence[Snapshot
 
 
 def _classes(card: NetworkCard, found: Predictions, photos: Sequence[SnapshotPhoto]) -> str:
-    predicted = found.logits.argmax(1)
+    predicted = found.best[:, 0]
+    rows_of: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for row, photo in enumerate(photos):
+        rows_of[photo.product_key, photo.split].append(row)
     rows = []
     for number, key in enumerate(card.classes[:MOST_CLASSES]):
         cells = []
         for side in ("train", "val"):
-            own = [row for row, photo in enumerate(photos) if photo.product_key == key and photo.split == side]
+            own = rows_of[key, side]
             cells.append(f"<td>{int((predicted[own] == number).sum())} / {len(own)}")
         rows.append(f"<tr><td>{html.escape(key)}{''.join(cells)}")
     more = f"<p>The first {MOST_CLASSES} of {len(card.classes)}." if len(card.classes) > MOST_CLASSES else ""

@@ -15,7 +15,7 @@ from catalogue.photos import PhotoStore
 from catalogue.releases import Releases
 from catalogue.snapshots import Snapshot
 from training.loop import Labelled, Step, fit
-from training.measuring import fit_temperature, held_out, predict
+from training.measuring import MOST_QUERIES, class_logits, fit_temperature, held_out, predict
 from training.pixels import pack
 from training.recipes import Recipe
 from training.report import write_report
@@ -43,7 +43,8 @@ def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Relea
     run = runs / f"sku-{snapshot.digest}-{recipe.digest}"
     with lock(run / "run.lock", "this training"):
         finished = run / "release"
-        if finished.is_file() and (releases.folder / finished.read_text()).is_dir():
+        if finished.is_file() and finished.read_text() in releases.names("network"):
+            releases.check(releases.open(finished.read_text()))
             log.info("this snapshot was trained with this recipe before: %s", finished.read_text())
             return finished.read_text()
         name = _train(snapshot, recipe, store, releases, run, torch.device(device), watch)
@@ -111,14 +112,16 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
 
     def measure(current: Network) -> dict[str, float]:
         # All photos are the gallery of the full measure; between epochs the held-out ones alone say enough.
-        return held_out(predict(current, packed[check], device), [photos[row] for row in check], classes)
+        return held_out(predict(current, packed, check, device), [photos[row] for row in check], classes)
 
     history = fit(network, recipe, data, measure, run / "checkpoint.pt", device, watch.step)
-    found = predict(network, packed, device)
+    found = predict(network, packed, range(len(photos)), device)
     val = [row for row, photo in enumerate(photos) if photo.split == "val" and photo.product_key in number]
+    val = val[:MOST_QUERIES]
     truth = np.array([number[photos[row].product_key] for row in val], dtype=int)
     card = NetworkCard(asdict(network.architecture), preprocessing, classes, network.width,
-                       fit_temperature(found.logits[val], truth), snapshot.digest, asdict(recipe),
+                       fit_temperature(class_logits(network, packed, val, device), truth), snapshot.digest,
+                       asdict(recipe),
                        {**held_out(found, photos, classes), "photos": len(train_rows), "loss": history[-1]["loss"]})
     with releases.draft("network") as draft:
         save_network(network, card, draft.folder)

@@ -7,20 +7,24 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Measures of one evaluation. `ci95` bounds recall@1 by bootstrap over query products; shares lie in [0, 1]."""
+    """Measures of one evaluation, None without queries.
+
+    `ci95` bounds recall@1 by bootstrap over query products; shares lie in [0, 1].
+    """
 
     queries: int
     products: int
-    recall_at_1: float
-    recall_at_5: float
-    recall_at_10: float
-    map_at_10: float
-    ci95: tuple[float, float]
+    recall_at_1: float | None = None
+    recall_at_5: float | None = None
+    recall_at_10: float | None = None
+    map_at_10: float | None = None
+    ci95: tuple[float, float] | None = None
 
     def as_dict(self) -> dict[str, object]:
         """The measures under the names people print: `recall@1`, `mAP@10`, …"""
+        interval = None if self.ci95 is None else list(self.ci95)
         return {"recall@1": self.recall_at_1, "recall@5": self.recall_at_5, "recall@10": self.recall_at_10,
-                "mAP@10": self.map_at_10, "ci95": list(self.ci95), "queries": self.queries, "products": self.products}
+                "mAP@10": self.map_at_10, "ci95": interval, "queries": self.queries, "products": self.products}
 
 
 def ranked_hits(scores: np.ndarray, query_labels: np.ndarray, gallery_labels: np.ndarray, k: int = 10) -> np.ndarray:
@@ -46,8 +50,7 @@ def retrieval(hits: np.ndarray, query_labels: np.ndarray, seed: int = 0) -> Retr
     Each product can be right once in a ranking, so average precision is the reciprocal rank.
     """
     if not len(hits):
-        nothing = float("nan")
-        return Retrieval(0, 0, nothing, nothing, nothing, nothing, (nothing, nothing))
+        return Retrieval(0, 0)
     rank = 1 / np.arange(1, hits.shape[1] + 1)
     return Retrieval(len(hits), len(np.unique(query_labels)), float(hits[:, 0].mean()),
                      float(hits[:, :5].any(1).mean()), float(hits[:, :10].any(1).mean()),

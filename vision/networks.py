@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vision.preprocessing import Preprocessing
-
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+from vision.saved import BACKBONES
 
 
 @dataclass(frozen=True)

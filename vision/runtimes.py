@@ -19,11 +19,13 @@ class Runtime(Protocol):
 class TorchRuntime:
     """Runs the network in torch on `device`, in float32."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, folder: Path, device: str = "cpu", threads: int = 0) -> None:
         import torch
 
         from vision.networks import ServingForm
         from vision.weights import load_network
+        if threads:
+            torch.set_num_threads(threads)
         self.torch = torch
         self.device = torch.device(device)
         self.serving = ServingForm(load_network(folder)).eval().to(self.device)
@@ -61,5 +63,5 @@ def open_runtime(folder: Path, name: str, threads: int = 0) -> Runtime:
     if name == "openvino":
         return OpenVINORuntime(folder, threads)
     if name == "cpu" or name.split(":")[0] in ("cuda", "mps"):
-        return TorchRuntime(folder, name)
+        return TorchRuntime(folder, name, threads)
     raise BadInput(f"unknown runtime {name!r}; use openvino, cpu, cuda or cuda:N")

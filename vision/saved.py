@@ -11,6 +11,7 @@ from vision.preprocessing import Preprocessing
 CARD = "model.json"
 WEIGHTS = "weights.pt"
 SERVING = "serving.xml"
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 import io
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
@@ -14,6 +16,9 @@ from catalogue.errors import BadInput
 from catalogue.files import write_file
 from catalogue.products_csv import PICTURES
 from catalogue.releases import Published
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @click.command()
@@ -56,19 +61,20 @@ def embed(paths: tuple[Path, ...], out: Path, release: str | None) -> None:
     files = [file for path in paths for file in _pictures(path)]
     if not files:
         raise BadInput(f"no pictures found in {', '.join(map(str, paths))}")
-    images, kept = [], []
-    embedder = embedder_of(stores, network)
-    for file in files:
-        try:
-            images.append(embedder.card.preprocessing.pixels(read_image(file.read_bytes())))
-            kept.append(str(file))
-        except BadPhoto as error:
-            click.echo(f"skipped {file}: {error}", err=True)
+    kept: list[str] = []
+
+    def images() -> Iterator["Image"]:
+        for file in files:
+            try:
+                yield read_image(file.read_bytes())
+                kept.append(str(file))
+            except (BadPhoto, OSError) as error:
+                click.echo(f"skipped {file}: {error}", err=True)
+
+    parts = [part.vectors for part in embedder_of(stores, network).stream(images())]
     if not kept:
         raise BadInput("none of the files is a picture that can be read")
-    size = embedder.batch
-    vectors = np.concatenate([embedder.run(np.stack(images[start:start + size])).vectors
-                              for start in range(0, len(images), size)])
+    vectors = np.concatenate(parts)
     buffer = io.BytesIO()
     np.savez(buffer, paths=np.array(kept), vectors=vectors, release=np.array(network.name))
     write_file(out, buffer.getvalue())

@@ -58,11 +58,14 @@ def promote_gated(stores: Stores, slot: str, name: str, force: bool) -> str:
         return f"{name} is live in {slot} already"
     lines = []
     if live is not None and not force:
-        from index.gate import check, compare
+        from index.gate import check, check_size, compare
         running = stores.releases.open(live)
         found = compare(candidate, running, embedder_of(stores, network_of(stores, running)), stores.photos)
         lines = [f"{one.slice:10} {one.queries:6d} queries: recall@1 {one.candidate:.3f}, live {one.live:.3f}"
                  for one in found]
         check(found)
-    stores.releases.promote(slot, name)
+        check_size(candidate, running)
+        if not found:
+            lines.append("too few held-out photos to compare the two: nothing was measured")
+    stores.releases.promote(slot, name, instead_of=live)
     return "\n".join([*lines, f"{name} is live in {slot}"])

@@ -8,9 +8,12 @@ from app.commands.indexing import build_with_bar
 from app.commands.releases import promote_gated
 from app.commands.training import SHARES, train_with_bars
 from app.settings import read_settings
-from app.wiring import open_stores
-from catalogue.files import lock
-from catalogue.snapshots import SplitShares, take_snapshot
+from app.wiring import Stores, open_stores
+from catalogue.errors import SoleSearchError
+from catalogue.files import lock, write_file
+from catalogue.snapshots import Snapshot, SplitShares, open_snapshot, take_snapshot
+
+BEGUN = "retrain.snapshot"
 
 
 @click.command()
@@ -28,8 +31,23 @@ def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unse
     recipe = read_recipe(recipe_file, changes)
     stores = open_stores(read_settings())
     with lock(stores.runs / "retrain.lock", "retraining"):
-        taken = take_snapshot(stores.database, stores.snapshots, SplitShares(val, unseen))
+        taken = _begun(stores) or take_snapshot(stores.database, stores.snapshots, SplitShares(val, unseen))
+        # What was crawled since a killed retraining waits for the next one: this one goes on with its own snapshot.
+        write_file(stores.runs / BEGUN, taken.digest.encode())
         network = stores.releases.open(train_with_bars(stores, taken, recipe))
         click.echo(f"trained {network.name}")
         name = build_with_bar(stores, network)
+        (stores.runs / BEGUN).unlink()
         click.echo(promote_gated(stores, "index", name, force))
+
+
+def _begun(stores: Stores) -> Snapshot | None:
+    """The snapshot of a retraining that was killed; None if there was none, or it cannot be used any more."""
+    path = stores.runs / BEGUN
+    if not path.is_file():
+        return None
+    try:
+        return open_snapshot(stores.snapshots, path.read_text())
+    except SoleSearchError as error:
+        click.echo(f"the unfinished retraining cannot go on ({error}); starting a new one", err=True)
+        return None

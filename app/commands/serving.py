@@ -26,8 +26,10 @@ def serve(host: str, port: int | None, workers: int) -> None:
     import uvicorn
     open_stores(read_settings())  # fail here, with a sentence, rather than in a worker
     chosen = free_port(host, 8000) if port is None else port
-    if port is not None and port and not is_free(host, port):
-        raise BadInput(f"port {port} on {host} is taken by another program; choose another with PORT=… or --port")
+    if port == 0:
+        chosen = free_port(host, 49152)
+    elif port is not None and (why := why_not(host, port)):
+        raise BadInput(f"cannot listen on port {port} of {host} ({why}); choose another with PORT=… or --port")
     shown = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host
     click.echo(f"SoleSearch listens on http://{shown}:{chosen}/")
     uvicorn.run("app.commands.serving:application", factory=True, host=host, port=chosen, workers=workers,
@@ -41,21 +43,21 @@ def application() -> FastAPI:
     return create_app(stores, LiveIndex(stores))
 
 
-def is_free(host: str, port: int) -> bool:
-    """Whether a server could listen there now."""
+def why_not(host: str, port: int) -> str:
+    """Why a server could not listen there now; empty if it could."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with closing(socket.socket(family, socket.SOCK_STREAM)) as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((host, port))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def free_port(host: str, first: int) -> int:
     """The first free port from `first` on; `BadInput` after a hundred taken ones."""
     for port in range(first, first + 100):
-        if is_free(host, port):
+        if not why_not(host, port):
             return port
     raise BadInput(f"ports {first} to {first + 99} on {host} are all taken; choose one with PORT=…")

@@ -59,7 +59,8 @@ def test_a_body_without_a_length_is_stopped_too(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(("path", "status"), [
-    ("/products/999", 404), ("/products/abc", 422), ("/photos/abc", 404), ("/photos/..%2f..%2fx", 404), ("/none", 404)])
+    ("/products/999", 404), ("/products/abc", 422), ("/products/99999999999999999999", 422),
+    ("/photos/%00", 404), ("/photos/abc", 404), ("/photos/..%2f..%2fx", 404), ("/none", 404)])
 def test_unknown_things_are_one_sentence(client: TestClient, path: str, status: int) -> None:
     answer = client.get(path)
     assert answer.status_code == status and isinstance(answer.json()["error"], str)
@@ -120,6 +121,7 @@ def test_batching_hands_each_caller_its_own_rows() -> None:
         batching.run(np.full((1, 2, 2, 3), 255, np.uint8))
     assert ask(7) and max(Echo.sizes) > 3
     batching.close()
+    assert ask(9)  # a request that comes after its engine was retired
 
 
 def test_promotion_while_serving_and_a_broken_release(trained: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def test_a_taken_port_is_a_sentence(at: Stores, capsys: pytest.CaptureFixture[st
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         assert run("serve", "--port", str(taken.getsockname()[1])) == 1
-    assert "is taken" in capsys.readouterr().err
+    assert "cannot listen on port" in capsys.readouterr().err
 
 
 def test_a_database_of_the_future_is_refused(tmp_path: Path) -> None:

@@ -69,6 +69,27 @@ def test_bad_bytes_are_one_sentence(data: bytes, says: str) -> None:
         read_image(data)
 
 
+def test_damage_inside_is_a_sentence_and_a_broken_exif_block_none() -> None:
+    whole = encoded(picture(2, (120, 90)), exif=Image.Exif())
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        data = bytearray(whole)
+        for at in random.integers(2, len(data), 6):
+            data[at] = random.integers(256)
+        try:
+            assert read_image(bytes(data)).mode == "RGB"
+        except BadPhoto as error:
+            assert len(str(error)) > 20
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\xff\xff\xff\xff"
+    assert read_image(encoded(picture(2), exif=exif)).size == (64, 48)
+
+
+def test_several_jpegs_in_one_file_are_a_jpeg() -> None:
+    buffer = io.BytesIO()
+    picture(1).save(buffer, "MPO", save_all=True, append_images=[picture(2)])
+    assert facts(buffer.getvalue())[0].format == "JPEG"
+
+
 def test_store_keeps_bytes_once_under_their_hash(tmp_path) -> None:
     store, data = PhotoStore(tmp_path), encoded(picture(5))
     first, again = store.put(data), store.put(data)

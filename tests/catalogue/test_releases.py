@@ -1,6 +1,7 @@
 """Releases are written once and whole; slots move by one row; what is live is never pruned."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadRelease, Busy, NotFound, NothingLive
 from catalogue.files import lock
+from catalogue.integrity import faults
 
 
 def publish(stores: Stores, text: str, kind: str = "index") -> str:
@@ -64,6 +66,36 @@ def test_prune_keeps_live_former_newest_and_their_networks(stores: Stores) -> No
     kept = {release.name for release in stores.releases.all()}
     assert {names[0], names[-1], names[-2], network} <= kept and len(gone) == 3 + 2
     assert not kept & set(gone) and all(not (stores.releases.folder / name).exists() for name in gone)
+
+
+def test_a_cut_short_deletion_never_becomes_a_release(stores: Stores) -> None:
+    first = publish(stores, "whole")
+    (stores.releases.folder / first / "file").unlink()  # as if the deletion of its folder had been killed
+    assert publish(stores, "whole") == first
+    stores.releases.check(stores.releases.open(first))
+
+
+def test_a_lost_folder_is_left_out_and_reported(stores: Stores) -> None:
+    lost, kept = publish(stores, "lost"), publish(stores, "kept")
+    shutil.rmtree(stores.releases.folder / lost)
+    assert [release.name for release in stores.releases.all()] == [kept]
+    assert [fault.kind for fault in faults(stores.database, stores.photos, stores.releases)] == ["release"]
+
+
+def test_promotion_is_bound_to_what_was_measured(stores: Stores) -> None:
+    one, two, three = (publish(stores, text) for text in "123")
+    stores.releases.promote("index", one)
+    stores.releases.promote("index", two, instead_of=one)
+    with pytest.raises(Busy, match="another release went live"):
+        stores.releases.promote("index", three, instead_of=one)
+    assert stores.releases.live("index").name == two
+
+
+def test_an_index_of_a_deleted_network_is_not_published(stores: Stores) -> None:
+    with pytest.raises(BadRelease, match="was deleted"), stores.releases.draft("index") as draft:
+        (draft.folder / "file").write_text("x")
+        draft.manifest["network"] = "network-gone"
+    assert not stores.releases.all()
 
 
 def test_check_names_an_altered_file(stores: Stores) -> None:

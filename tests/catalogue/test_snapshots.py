@@ -51,6 +51,12 @@ def test_when_two_groups_turn_out_to_be_one_the_earlier_side_wins() -> None:
     assert assign_splits(rows, groups, {"b": "val", "a": "train"}, SHARES) == {"a": "val", "b": "val"}
 
 
+def test_new_photos_of_an_unseen_product_are_unseen_and_of_a_trained_one_never() -> None:
+    rows = [row(1, "a", "0" * 16), row(1, "b", "f" * 16), row(2, "c", "0" * 16, "n"), row(2, "d", "f" * 16, "n")]
+    sides = assign_splits(rows, near_duplicate_groups(rows), {"a": "unseen", "c": "train"}, SplitShares(0.0, 0.89))
+    assert sides == {"a": "unseen", "b": "unseen", "c": "train", "d": "train"}
+
+
 def test_a_trained_product_keeps_a_photo_to_train_on() -> None:
     rows = [row(1, "a", "0" * 16), row(1, "b", "f" * 16)]
     sides = assign_splits(rows, near_duplicate_groups(rows), {}, SplitShares(val=0.89, unseen=0.0))

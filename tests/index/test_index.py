@@ -1,5 +1,6 @@
 """The index: search by product, decision, evaluation, gate, engine, and a build that a kill cannot hurt."""
 
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,7 @@ from index.decision import EXACT, UNKNOWN, Decision, Evidence, fit_decision
 from index.engine import Engine
 from index.evaluate import evaluate, evaluate_queries
 from index.gallery import Gallery, read_gallery
-from index.gate import Comparison, check, compare
+from index.gate import Comparison, check, check_size, compare
 from index.search import Searcher
 
 
@@ -94,6 +95,22 @@ def test_the_decision_knows_what_it_does_not_know() -> None:
     assert fitted.decide(Evidence(0.97, 0.4, 0.5, 4))[0] == EXACT
     verdict, confidence = fitted.decide(Evidence(0.2, 0.01, 0.01, 4))
     assert verdict == UNKNOWN and confidence < 0.5
+
+
+def test_a_gallery_without_queries_measures_nothing_and_is_valid_json() -> None:
+    single = made_gallery(products=12, photos=4)
+    single = replace(single, groups=single.products.copy())
+    found = evaluate(single)
+    assert found["queries"] == 0 and found["recall@1"] is None
+    json.dumps(found, allow_nan=False)
+    assert fit_decision(single) is None
+
+
+def test_a_candidate_of_half_the_size_is_refused(trained: Stores) -> None:
+    live = trained.releases.live("index")
+    check_size(live, live)
+    with pytest.raises(GateRefused, match="holds 10 photos"):
+        check_size(replace(live, manifest={**live.manifest, "items": 10}), live)
 
 
 def test_too_few_photos_fit_no_decision() -> None:

@@ -34,7 +34,8 @@ def test_a_recipe_is_changed_by_file_and_words(tmp_path: Path) -> None:
     found = read_recipe(tmp_path / "r.toml", ["lr=0.5", "epochs=9"])
     assert (found.epochs, found.flip, found.lr) == (9, False, 0.5)
     assert found.digest != Recipe().digest == read_recipe(None).digest
-    for bad in ("nothing=1", "epochs=0", "epochs=x", "flip=maybe", "lr", "precision=fp8", "erase=2"):
+    for bad in ("nothing=1", "epochs=0", "epochs=x", "flip=maybe", "lr", "precision=fp8", "erase=2", "backbone=vgg",
+                "size=5000", "batch=1", "lr=-1", "head=x", "scale=0", "views=5"):
         with pytest.raises(BadInput):
             read_recipe(None, [bad])
 
