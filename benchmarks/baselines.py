@@ -1,6 +1,7 @@
 """What every recall figure stands beside: a plain colour histogram and the network before training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,3 +30,14 @@ def before_training(images: Sequence[Image.Image], recipe: Recipe) -> np.ndarray
     pixels = Preprocessing(recipe.size).batch(list(images))
     masked = np.concatenate([pixels, np.full((*pixels.shape[:3], 1), 255, np.uint8)], axis=3)
     return predict(network, masked, range(len(masked)), torch.device("cpu")).vectors
+
+
+def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Recall figures as lines of text, one a way of embedding."""
+    lines = []
+    for name, row in rows.items():
+        low, high = row["ci95"]
+        lines.append(f"{name:26} recall@1 {row['recall@1']:.3f} [{low:.3f}–{high:.3f}]  @5 {row['recall@5']:.3f}  "
+                     f"@10 {row['recall@10']:.3f}  mAP@10 {row['mAP@10']:.3f}  "
+                     f"({row['queries']} queries, {row['products']} products)")
+    return "\n".join(lines)

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from app.settings import Settings
 from app.wiring import Stores, embedder_of, open_stores, training_device
-from benchmarks.baselines import before_training, histograms
+from benchmarks.baselines import before_training, histograms, table
 from catalogue.imports import import_path
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
@@ -35,7 +35,7 @@ ANGLES = ("angles-a", "angles-b", "angles-c", "angles-d")
 
 
 def main() -> None:
-    """Run the benchmark and print a table, or with --json one object as the last line."""
+    """Run the benchmark and print a table, with --json one object as the last line."""
     options = _options()
     recipe = read_recipe(options.recipe, options.changes)
     with tempfile.TemporaryDirectory() as folder:
@@ -44,14 +44,9 @@ def main() -> None:
         with Session(stores.readers) as session:
             rows = product_photos(session)
         found = compare(stores, rows, recipe, options.folds)
+    print(table(found))
     if options.json:
         print(json.dumps({"photos": len(rows), "folds": options.folds, "rows": found}))
-        return
-    for name, row in found.items():
-        low, high = row["ci95"]
-        print(f"{name:28} recall@1 {row['recall@1']:.3f} [{low:.3f}–{high:.3f}]  @5 {row['recall@5']:.3f}  "
-              f"@10 {row['recall@10']:.3f}  mAP@10 {row['mAP@10']:.3f}  "
-              f"({row['queries']} queries, {row['products']} products)")
 
 
 def compare(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe, folds: int) -> dict[str, dict]:

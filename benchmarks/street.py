@@ -10,13 +10,14 @@ import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
 
 from app.settings import read_settings
 from app.wiring import embedder_of, network_of, open_stores
-from benchmarks.baselines import before_training, histograms
+from benchmarks.baselines import before_training, histograms, table
 from catalogue.imports import labelled_photos
 from catalogue.photos import read_image
 from index.evaluate import evaluate_queries
@@ -27,23 +28,19 @@ DEMO = Path(__file__).parents[1] / "demo" / "photos"
 
 
 def main() -> None:
-    """Measure and print a table, or with --json one object as the last line."""
+    """Measure and print a table, with --json one object as the last line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queries", type=Path, default=DEMO)
     parser.add_argument("--set", dest="sets", action="append")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = measure(options.queries, options.sets or ["street"])
+    print(table(found["rows"]))
     if options.json:
         print(json.dumps(found))
-        return
-    for name, row in found["rows"].items():
-        low, high = row["ci95"]
-        print(f"{name:26} recall@1 {row['recall@1']:.3f} [{low:.3f}–{high:.3f}]  @5 {row['recall@5']:.3f}  "
-              f"@10 {row['recall@10']:.3f}  ({row['queries']} queries, {row['products']} products)")
 
 
-def measure(folder: Path, sets: list[str]) -> dict[str, object]:
+def measure(folder: Path, sets: list[str]) -> dict[str, Any]:
     """Embed queries and gallery four ways and measure each."""
     stores = open_stores(read_settings())
     index = stores.releases.live("index")

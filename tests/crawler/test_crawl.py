@@ -419,3 +419,21 @@ def test_unknown_and_paused_shops_are_refused(
         session.execute(update(Shop).values(paused=True))
     with pytest.raises(BadInput, match="paused"):
         run_shop()
+
+
+def test_real_photos_travel_the_road_byte_for_byte(
+    serve: Callable[..., str], engine: Engine, tmp_path: Path, real_photos: Path
+) -> None:
+    goods = read_goods(real_photos / "shoes", ["angles-d"])
+    host = serve(make_shop(goods))
+    settings = CrawlSettings(delay_s=0, allow_hosts=frozenset({host}))
+    shop_id = add_shop(engine, look_at(f"http://{host}/", settings))
+    report = crawl(engine, PhotoStore(tmp_path / "photos"), shop_id, settings, locks=tmp_path / "locks")
+    assert report.state == "done" and report.counters["new"] == len(goods)
+    store = PhotoStore(tmp_path / "photos")
+    with Session(engine) as session:
+        for good in goods:
+            listing = session.scalars(select(Listing).where(Listing.url.endswith(f"/{good.slug}"))).one()
+            stored = session.scalars(select(ProductPhoto.sha256).where(ProductPhoto.listing_id == listing.id)
+                                     .order_by(ProductPhoto.position)).all()
+            assert [store.read(name) for name in stored] == [photo.read_bytes() for photo in good.photos]
