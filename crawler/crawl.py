@@ -18,19 +18,18 @@ from catalogue.tables import CrawlRun, FetchState, Shop, now
 from crawler.delisting import count_missed
 from crawler.discovery import named_sitemaps
 from crawler.fetch import Fetcher
-from crawler.frontier import BEAT_S, Address, Hold, add, count, held, pending, still_held
+from crawler.frontier import BEAT_S, Hold, add, count, held, pending, still_held
 from crawler.report import CrawlProgress, CrawlReport, Tally
 from crawler.settings import CrawlSettings
 from crawler.visit import Crawler, visit
 
 MAX_FAILURES_IN_A_ROW = 20
-WATCH_S = 0.3
 log = logging.getLogger(__name__)
 
 
 def crawl(engine: Engine, store: PhotoStore, shop_id: int, settings: CrawlSettings,
           watch: Callable[[CrawlProgress], None] | None = None, *, locks: Path) -> CrawlReport:
-    """Crawl a shop into the catalogue, or go on with its unfinished crawl; `watch` hears of it a few times a second.
+    """Crawl a shop into the catalogue, or go on with its unfinished crawl; `watch` hears of every address visited.
 
     `locks` is a folder for lock files, shared by all crawlers of this machine. Raises `NotFound` for an unknown shop,
     `BadInput` for a paused one, `Busy` if another process crawls it. What goes wrong with single pages and photos is
@@ -74,9 +73,11 @@ def _visit_all(crawler: Crawler, settings: CrawlSettings,
     """Visit until the frontier is empty or a budget is spent; returns pages visited and why it stopped early."""
     until = time.monotonic() + settings.max_minutes * 60
     visited = failures = 0
-    told = 0.0
     while batch := pending(crawler.engine, crawler.hold):
-        for address in batch:
+        # Counted once a batch: a frontier of a hundred thousand addresses is not to be counted at each of them.
+        states = _states(crawler.engine, crawler.hold)
+        left = states.pop("pending", 0)
+        for number, address in enumerate(batch, 1):
             if visited >= settings.max_pages:
                 return visited, f"the budget of {settings.max_pages} pages is spent"
             if time.monotonic() > until:
@@ -85,19 +86,15 @@ def _visit_all(crawler: Crawler, settings: CrawlSettings,
                 return visited, f"{failures} addresses in a row could not be had"
             failures = 0 if visit(crawler, address) else failures + 1
             visited += address.kind != "sitemap"
-            if watch is not None and time.monotonic() - told > WATCH_S:
-                told = time.monotonic()
-                watch(_progress(crawler.engine, crawler.hold, address))
+            if watch is not None:
+                watch(CrawlProgress(sum(states.values()) + number, left - number, address.url))
     return visited, ""
 
 
-def _progress(engine: Engine, hold: Hold, address: Address) -> CrawlProgress:
+def _states(engine: Engine, hold: Hold) -> dict[str, int]:
     with Session(engine.execution_options(readonly=True)) as session:
-        states = {state: number for state, number in session.execute(
+        return {state: number for state, number in session.execute(
             select(FetchState.state, func.count()).where(FetchState.run_id == hold.run_id).group_by(FetchState.state))}
-        left = states.pop("pending", 0)
-        return CrawlProgress(sum(states.values()), left, dict(session.get_one(CrawlRun, hold.run_id).counters),
-                             address.url)
 
 
 def _end(engine: Engine, hold: Hold, visited: int, stopped: str, seconds: float) -> CrawlReport:

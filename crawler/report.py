@@ -7,11 +7,10 @@ OUTCOMES = ("new", "changed", "same", "gone", "not_a_product", "duplicate", "for
 
 @dataclass(frozen=True)
 class CrawlProgress:
-    """Where a crawl stands: addresses visited and still to visit, listings and photos so far, the last address."""
+    """Where a crawl stands: addresses visited, those known that are still to visit, the last address."""
 
     visited: int
     pending: int
-    counters: dict[str, int]
     url: str
 
 
