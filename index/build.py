@@ -14,7 +14,8 @@ from catalogue.photos import PhotoStore
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.releases import Published, Releases
 from catalogue.snapshots import near_duplicate_groups
-from index.decision import fit_decision
+from index.decision import Decision, Queries, calibration_rows, fit_decision
+from index.disturbed import disturbed
 from index.evaluate import evaluate
 from index.gallery import Gallery
 from vision.embedder import Embedder
@@ -37,12 +38,20 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
         vectors = embed_photos(store, embedder, names, watch)
         gallery = gallery_of(rows, ids, dict(zip(names, vectors, strict=True)), sides)
         gallery.write(draft.folder)
-        decision = fit_decision(gallery)
+        decision = calibrate(store, embedder, gallery)
         draft.manifest.update(
             network=network.name, preprocessing=asdict(embedder.card.preprocessing),
             width=embedder.card.width, items=len(gallery.ids), products=len(gallery.product_ids),
             measures=evaluate(gallery), decision=decision.as_dict() if decision else None)
     return draft.name
+
+
+def calibrate(store: PhotoStore, embedder: Embedder, gallery: Gallery) -> Decision | None:
+    """Fit the decision on the gallery's own photos, each as it is and disturbed as people photograph."""
+    rows, name = calibration_rows(gallery)
+    careless = embedder.embed(disturbed(store.image(str(gallery.photos[row])), int(gallery.ids[row])) for row in rows)
+    return fit_decision(gallery, Queries(np.concatenate([gallery.vectors[rows], careless.vectors]),
+                                         np.concatenate([rows, rows])), name)
 
 
 def embed_photos(store: PhotoStore, embedder: Embedder, names: list[str],

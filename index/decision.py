@@ -1,7 +1,8 @@
 """The calibrated decision: how likely the best match is right, and what to call the answer.
 
 Fitted when an index is built, on its own photos: each is asked once with its product in the gallery and once with it
-taken out, so that both a right answer and a shoe we do not have are among the examples.
+taken out, so that both a right answer and a shoe we do not have are among the examples; and once as it is and once
+disturbed as people photograph (`index/disturbed.py`), because that is how the service is asked.
 """
 
 from dataclasses import asdict, dataclass
@@ -81,14 +82,30 @@ def evidence_of(scores: np.ndarray, models: np.ndarray, photos: int) -> Evidence
                     float(scores[0] - others[0]) if len(others) else float(scores[0] + 1), photos)
 
 
-def fit_decision(gallery: Gallery) -> Decision | None:
-    """Fit on the gallery's photos, those the network never trained on where they are enough; None if too few."""
-    held_out = np.isin(gallery.sides, ("val", "unseen", "new"))
-    for fitted_on, allowed in (("held-out", held_out), ("all", np.ones_like(held_out))):
-        cases = _cases(gallery, some(np.flatnonzero(allowed), MOST_QUERIES))
-        if len(cases) >= 2 * FEWEST_QUERIES:
-            return _fit(cases, fitted_on)
-    return None
+@dataclass(frozen=True)
+class Queries:
+    """Photos of the gallery asked again: unit vectors (q, d) of each as it is or disturbed, and its gallery row (q,)."""
+
+    vectors: np.ndarray
+    rows: np.ndarray
+
+    def __post_init__(self) -> None:
+        if len(self.vectors) != len(self.rows):
+            raise ValueError("as many query vectors as gallery rows")
+
+
+def calibration_rows(gallery: Gallery) -> tuple[np.ndarray, str]:
+    """The gallery rows to calibrate with, and what to call them: `held-out` where there are enough, else `all`."""
+    held_out = np.flatnonzero(np.isin(gallery.sides, ("val", "unseen", "new")))
+    if len(held_out) >= 2 * FEWEST_QUERIES:
+        return some(held_out, MOST_QUERIES), "held-out"
+    return some(np.arange(len(gallery.ids)), MOST_QUERIES), "all"
+
+
+def fit_decision(gallery: Gallery, queries: Queries, fitted_on: str) -> Decision | None:
+    """Fit on photos of the gallery itself; None if too few of their products have another photo."""
+    cases = _cases(gallery, queries)
+    return _fit(cases, fitted_on) if len(cases) >= 2 * FEWEST_QUERIES else None
 
 
 @dataclass(frozen=True)
@@ -102,15 +119,15 @@ class _Case:
     model_right: bool
 
 
-def _cases(gallery: Gallery, rows: np.ndarray) -> list[_Case]:
+def _cases(gallery: Gallery, queries: Queries) -> list[_Case]:
     models = gallery.item_models
     cases = []
-    for row in rows:
+    for vector, row in zip(queries.vectors, queries.rows, strict=True):
         own = gallery.products == gallery.products[row]
         same_group = gallery.groups == gallery.groups[row]
         if not (own & ~same_group).any():
             continue
-        scores = gallery.vectors @ gallery.vectors[row]
+        scores = gallery.vectors @ vector
         for present in (True, False):
             visible = ~(same_group if present else own)
             found = _rank(scores[visible], gallery.products[visible], models[visible])

@@ -6,14 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from catalogue.files import write_file
 from catalogue.photos import PhotoStore
-from vision.preprocessing import Preprocessing, border_colour
+from vision.preprocessing import Preprocessing, foreground
 
 log = logging.getLogger(__name__)
-NEAR_GROUND = 14
 
 
 def pack(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, folder: Path,
@@ -43,21 +41,3 @@ def pack(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, 
         packed.flush()
         write_file(done, listing)
     return np.memmap(path, np.uint8, "r", shape=shape)
-
-
-def foreground(pixels: np.ndarray) -> np.ndarray:
-    """Return a mask uint8 (h, w): 0 on the plain ground around a studio shoe, 255 elsewhere.
-
-    Ground is what resembles the border's median colour and is connected to the border. A photo whose border is not
-    plain (a street photo) has no such ground: its mask is 255 everywhere.
-    """
-    distance = np.abs(pixels.astype(np.int16) - border_colour(pixels).astype(np.int16)).max(axis=2)
-    near = distance <= NEAR_GROUND
-    edge = np.zeros_like(near)
-    edge[0], edge[-1], edge[:, 0], edge[:, -1] = True, True, True, True
-    if near[edge].mean() < 0.7:
-        return np.full(near.shape, 255, np.uint8)
-    labels, _ = ndimage.label(near)
-    touching = np.unique(labels[edge & near])
-    ground = np.isin(labels, touching[touching > 0])
-    return np.where(ground, 0, 255).astype(np.uint8)

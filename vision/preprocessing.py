@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+NEAR_GROUND = 14
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,21 @@ def border_colour(pixels: np.ndarray) -> np.ndarray:
     """Return the median colour (3,) uint8 of the outermost pixels of an image (h, w, 3)."""
     edges = (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1])
     return np.median(np.concatenate(edges), axis=0).astype(np.uint8)
+
+
+def foreground(pixels: np.ndarray) -> np.ndarray:
+    """Return a mask uint8 (h, w): 0 on the plain ground around a studio shoe, 255 elsewhere.
+
+    Ground is what resembles the border's median colour and is connected to the border. A photo whose border is not
+    plain (a street photo) has no such ground: its mask is 255 everywhere.
+    """
+    distance = np.abs(pixels.astype(np.int16) - border_colour(pixels).astype(np.int16)).max(axis=2)
+    near = distance <= NEAR_GROUND
+    edge = np.zeros_like(near)
+    edge[0], edge[-1], edge[:, 0], edge[:, -1] = True, True, True, True
+    if near[edge].mean() < 0.7:
+        return np.full(near.shape, 255, np.uint8)
+    labels, _ = ndimage.label(near)
+    touching = np.unique(labels[edge & near])
+    ground = np.isin(labels, touching[touching > 0])
+    return np.where(ground, 0, 255).astype(np.uint8)

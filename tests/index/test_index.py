@@ -9,13 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from sqlalchemy.orm import Session
 
 from app.commands.indexing import build_with_bar
 from app.wiring import Stores, embedder_of, network_of
 from catalogue.errors import BadRelease, GateRefused
 from catalogue.gallery_items import register
-from index.decision import EXACT, UNKNOWN, Decision, Evidence, fit_decision
+from index.decision import EXACT, UNKNOWN, Decision, Evidence, Queries, calibration_rows, fit_decision
+from index.disturbed import disturbed
 from index.engine import Engine
 from index.evaluate import evaluate, evaluate_queries
 from index.gallery import Gallery, read_gallery
@@ -43,6 +45,20 @@ def made_gallery(products: int = 40, photos: int = 4, noise: float = 0.15, seed:
 def searcher(gallery: Gallery, folder) -> Searcher:
     gallery.write(folder)
     return Searcher(*read_gallery(folder))
+
+
+def fitted_on_itself(gallery: Gallery) -> Decision | None:
+    rows, name = calibration_rows(gallery)
+    return fit_decision(gallery, Queries(gallery.vectors[rows], rows), name)
+
+
+def test_a_disturbed_photo_is_the_same_each_time_and_not_the_studio_one() -> None:
+    studio = Image.new("RGB", (200, 120), "white")
+    studio.paste((200, 30, 30), (50, 40, 150, 90))
+    one, same, other = (np.asarray(disturbed(studio, seed), float) for seed in (1, 1, 2))
+    assert one.shape == (256, 256, 3) and (one == same).all() and np.abs(one - other).mean() > 5
+    assert (one == 255).mean() < 0.1 and ((one[..., 0] > 1.5 * one[..., 1]) & (one[..., 0] > 60)).mean() > 0.02
+    assert disturbed(Image.new("RGB", (1, 3)), 0).size == (256, 256)
 
 
 def test_search_gives_distinct_products_as_a_full_scan_does(tmp_path) -> None:
@@ -85,11 +101,11 @@ def test_evaluation_of_easy_and_hopeless_galleries() -> None:
 
 
 def test_the_decision_knows_what_it_does_not_know() -> None:
-    fitted = fit_decision(made_gallery(products=120, noise=0.1))
+    fitted = fitted_on_itself(made_gallery(products=120, noise=0.1))
     assert fitted is not None and fitted.fitted_on == "held-out"
     assert fitted.false_accepts <= 0.06 and fitted.true_accepts >= 0.8
     other = made_gallery(products=120, noise=0.1, seed=1)
-    again = fit_decision(other)
+    again = fitted_on_itself(other)
     assert again is not None
     assert Decision(**again.as_dict()) == again
     assert fitted.decide(Evidence(0.97, 0.4, 0.5, 4))[0] == EXACT
@@ -103,7 +119,7 @@ def test_a_gallery_without_queries_measures_nothing_and_is_valid_json() -> None:
     found = evaluate(single)
     assert found["queries"] == 0 and found["recall@1"] is None
     json.dumps(found, allow_nan=False)
-    assert fit_decision(single) is None
+    assert fitted_on_itself(single) is None
 
 
 def test_a_candidate_of_half_the_size_is_refused(trained: Stores) -> None:
@@ -114,7 +130,7 @@ def test_a_candidate_of_half_the_size_is_refused(trained: Stores) -> None:
 
 
 def test_too_few_photos_fit_no_decision() -> None:
-    assert fit_decision(made_gallery(products=4, photos=1 * 4)) is None
+    assert fitted_on_itself(made_gallery(products=4)) is None
 
 
 def test_the_gate_refuses_a_loss() -> None:

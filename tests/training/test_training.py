@@ -20,10 +20,10 @@ from training.augmentation import augment
 from training.loop import margin_at, rate_at
 from training.losses import contrastive
 from training.measuring import fit_temperature
-from training.pixels import foreground
 from training.recipes import Recipe, read_recipe
 from training.sampling import balanced_epoch
 from training.sku import new_network, train
+from vision.preprocessing import foreground
 from vision.saved import read_card
 
 QUICK = Recipe(size=32, epochs=3, views=4, batch=16, precision="fp32")
