@@ -84,7 +84,7 @@ def evidence_of(scores: np.ndarray, models: np.ndarray, photos: int) -> Evidence
 
 @dataclass(frozen=True)
 class Queries:
-    """Photos of the gallery asked again: unit vectors (q, d) of each as it is or disturbed, and its gallery row (q,)."""
+    """Photos of the gallery asked again, as they are or disturbed: unit vectors (q, d), and gallery rows (q,)."""
 
     vectors: np.ndarray
     rows: np.ndarray
