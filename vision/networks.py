@@ -41,6 +41,7 @@ class Network(nn.Module):
     def __init__(self, architecture: Architecture, classes: int, preprocessing: Preprocessing) -> None:
         super().__init__()
         self.architecture = architecture
+        self.mirrored = preprocessing.mirrored
         trunk = getattr(torchvision.models, architecture.backbone)(weights=None)
         width: int = trunk.fc.in_features
         trunk.fc = nn.Identity()
@@ -88,8 +89,17 @@ class ServingForm(nn.Module):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
+        self.mirrored = network.mirrored
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """Both exits from one pass through the trunk."""
-        features = self.network.features(pixels.permute(0, 3, 1, 2).float())
+        """Both exits from one pass through the trunk; of a mirrored network the mean of photo and mirror image."""
+        upright = pixels.permute(0, 3, 1, 2).float()                    # (n, 3, h, w)
+        vectors, logits = self._exits(upright)
+        if not self.mirrored:
+            return vectors, logits
+        other_vectors, other_logits = self._exits(upright.flip(3))
+        return F.normalize(vectors + other_vectors), (logits + other_logits) / 2
+
+    def _exits(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.network.features(pixels)
         return F.normalize(features.float()), self.network.head(features)

@@ -16,11 +16,14 @@ class Preprocessing:
     """Fit the photo into a `size` × `size` square, whole and undistorted, on a ground of its own border colour.
 
     `mean` and `std` (of RGB in [0, 1]) are applied inside the network, so that what is handed over stays uint8.
+    `mirrored` says that the network looks at the photo and at its mirror image, and answers with the mean of both: a
+    left shoe and a right one are one product.
     """
 
     size: int = 128
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    mirrored: bool = True
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 1024:
