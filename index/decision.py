@@ -23,16 +23,18 @@ FALSE_ACCEPTS = 0.05
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the decision looks at: best score, lead over the second product and the next model, photos behind it."""
+    """What the decision looks at: the best score, and its lead over the second product and over the next model.
+
+    Not the number of photos behind it: leaving a query out lowers just that, and would give the answer away.
+    """
 
     score: float
     lead: float
     model_lead: float
-    photos: int
 
     def features(self) -> list[float]:
         """The inputs of the logistic models."""
-        return [self.score, self.lead, self.model_lead, float(np.log(max(self.photos, 1)))]
+        return [self.score, self.lead, self.model_lead]
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,11 @@ def read_decision(raw: dict[str, Any] | None) -> Decision | None:
     return None if raw is None else Decision(**{**raw, "product": tuple(raw["product"]), "model": tuple(raw["model"])})
 
 
-def evidence_of(scores: np.ndarray, models: np.ndarray, photos: int) -> Evidence:
-    """Evidence from one query's ranked distinct products: scores and models (m,), best first; photos of the first."""
+def evidence_of(scores: np.ndarray, models: np.ndarray) -> Evidence:
+    """Evidence from one query's ranked distinct products: scores and models (m,), best first."""
     others = scores[models != models[0]]
     return Evidence(float(scores[0]), float(scores[0] - scores[1]) if len(scores) > 1 else float(scores[0] + 1),
-                    float(scores[0] - others[0]) if len(others) else float(scores[0] + 1), photos)
+                    float(scores[0] - others[0]) if len(others) else float(scores[0] + 1))
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,7 @@ def _cases(gallery: Gallery, queries: Queries) -> list[_Case]:
             if found is None:
                 continue
             best_products, best_scores, best_models = found
-            count = int((visible & (gallery.products == best_products[0])).sum())
-            cases.append(_Case(evidence_of(best_scores, best_models, count), int(gallery.products[row]), present,
+            cases.append(_Case(evidence_of(best_scores, best_models), int(gallery.products[row]), present,
                                bool(present and best_products[0] == gallery.products[row]),
                                bool(best_models[0] == models[row])))
     return cases

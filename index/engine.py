@@ -107,8 +107,7 @@ class Engine:
         best, brand = ranked[0], self.gallery.brands[rows[0]]
         verdict, confidence = UNKNOWN, None
         if self.decision is not None:
-            evidence = evidence_of(np.array([match.score for match in ranked]), models,
-                                   int(self.gallery.photo_counts[rows[0]]))
+            evidence = evidence_of(np.array([match.score for match in ranked]), models)
             verdict, confidence = self.decision.decide(evidence)
         others = list(zip(ranked[1:], rows[1:], models[1:], strict=True))
         key = self.embedder.card.classes[int(probabilities.argmax())]

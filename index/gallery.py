@@ -54,12 +54,6 @@ class Gallery:
         return {int(number): row for row, number in enumerate(self.product_ids)}
 
     @cached_property
-    def photo_counts(self) -> np.ndarray:
-        """How many items each product has, (m,)."""
-        return np.bincount([self.product_row[int(product)] for product in self.products],
-                           minlength=len(self.product_ids))
-
-    @cached_property
     def item_models(self) -> np.ndarray:
         """A model number for every item (n,): products without a known model are a model of their own (negative)."""
         at = np.searchsorted(self.product_ids, self.products)

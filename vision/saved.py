@@ -46,7 +46,8 @@ def read_card(folder: Path) -> NetworkCard:
     try:
         raw = json.loads((folder / CARD).read_text(encoding="utf-8"))
         fit = raw.pop("preprocessing")
-        return NetworkCard(preprocessing=Preprocessing(fit["size"], tuple(fit["mean"]), tuple(fit["std"]), fit["mirrored"]),
+        preprocessing = Preprocessing(fit["size"], tuple(fit["mean"]), tuple(fit["std"]), fit["mirrored"])
+        return NetworkCard(preprocessing=preprocessing,
                            classes=tuple(raw.pop("classes")), **raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRelease(f"{folder / CARD} is no network card ({error}); train and publish it again") from error

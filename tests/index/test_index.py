@@ -108,8 +108,8 @@ def test_the_decision_knows_what_it_does_not_know() -> None:
     again = fitted_on_itself(other)
     assert again is not None
     assert Decision(**again.as_dict()) == again
-    assert fitted.decide(Evidence(0.97, 0.4, 0.5, 4))[0] == EXACT
-    verdict, confidence = fitted.decide(Evidence(0.2, 0.01, 0.01, 4))
+    assert fitted.decide(Evidence(0.97, 0.4, 0.5))[0] == EXACT
+    verdict, confidence = fitted.decide(Evidence(0.2, 0.01, 0.01))
     assert verdict == UNKNOWN and confidence < 0.5
 
 
