@@ -14,7 +14,8 @@ from catalogue.photos import PhotoStore
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.releases import Published, Releases
 from catalogue.snapshots import near_duplicate_groups
-from index.decision import Decision, Queries, calibration_rows, fit_decision
+from index.calibration import Queries, calibration_rows, fit_decision
+from index.decision import Decision
 from index.disturbed import disturbed
 from index.evaluate import evaluate
 from index.gallery import Gallery

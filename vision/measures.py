@@ -82,8 +82,10 @@ def leave_one_out(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray,
     return scores, queries
 
 
-def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> float:
-    """Return the mean gap between confidence (n,) and accuracy of right (n,) over equal-width bins."""
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray | None = None,
+                               bins: int = 10) -> float:
+    """Return the mean gap between confidence (n,) and accuracy of right (n,) over equal-width bins, by weights (n,)."""
+    shares = np.full(len(right), 1 / len(right)) if weights is None else weights / weights.sum()
     at = np.minimum((confidence * bins).astype(int), bins - 1)
     filled = [at == number for number in range(bins) if (at == number).any()]
-    return float(sum(abs(confidence[inside].mean() - right[inside].mean()) * inside.mean() for inside in filled))
+    return float(sum(abs((shares * (confidence - right))[inside].sum()) for inside in filled))
