@@ -49,6 +49,9 @@ class Journal:
 def main() -> int:
     """Run the journey; 0 when it got there and was stopped by Ctrl-C, 1 when a step failed, 130 if stopped before."""
     os.environ.setdefault("SOLESEARCH_DATA_DIR", "data")
+    # Being ended, or interrupted from a script (where SIGINT may come ignored), closes shop and service as Ctrl-C does.
+    for kind in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(kind, signal.default_int_handler)
     try:
         journey(Journal(Path(os.environ["SOLESEARCH_DATA_DIR"])))
     except Failed as error:
