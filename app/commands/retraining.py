@@ -34,11 +34,15 @@ def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unse
         taken = _begun(stores) or take_snapshot(stores.database, stores.snapshots, SplitShares(val, unseen))
         # What was crawled since a killed retraining waits for the next one: this one goes on with its own snapshot.
         write_file(stores.runs / BEGUN, taken.digest.encode())
-        network = stores.releases.open(train_with_bars(stores, taken, recipe))
-        click.echo(f"trained {network.name}")
-        name = build_with_bar(stores, network)
+        try:
+            network = stores.releases.open(train_with_bars(stores, taken, recipe))
+            click.echo(f"trained {network.name}")
+            click.echo(promote_gated(stores, "index", build_with_bar(stores, network), force))
+        except SoleSearchError:
+            # Refused is not interrupted: the next retraining looks at the catalogue as it is then.
+            (stores.runs / BEGUN).unlink()
+            raise
         (stores.runs / BEGUN).unlink()
-        click.echo(promote_gated(stores, "index", name, force))
 
 
 def _begun(stores: Stores) -> Snapshot | None:

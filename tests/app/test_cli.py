@@ -124,5 +124,7 @@ def test_retrain_changes_the_width_and_the_gate_guards_it(stocked: Stores, monke
     second = stocked.releases.live("index")
     assert second.name != first and second.manifest["width"] == 16
     assert run("rollback", "index") == 0 and stocked.releases.live("index").name == first
+    assert run("retrain", *quick, "--set", "epochs=1", "--set", "start=nowhere.pt") == 1
+    assert not (stocked.runs / "retrain.snapshot").exists()  # refused is not interrupted
     assert run("releases", "--json") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["slots"]["index"]["live"] == first
