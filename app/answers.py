@@ -1,12 +1,16 @@
 """The shapes of HTTP answers, and filling them from an identification and the catalogue's product cards."""
 
+import time
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
+from PIL.Image import Image
 from pydantic import BaseModel, Field
+from sqlalchemy import Engine as SqlEngine
+from sqlalchemy.orm import Session
 
 from catalogue.errors import NotFound
-from catalogue.queries import ProductCard
+from catalogue.queries import ProductCard, product_cards
 from index.engine import Engine, Identification
 from index.search import Match
 
@@ -80,6 +84,17 @@ class ErrorAnswer(BaseModel):
     """What went wrong and what to do next."""
 
     error: str
+
+
+def answer_photo(readers: SqlEngine, engine: Engine, image: Image) -> IdentifyAnswer:
+    """Identify the shoe in an upright RGB photo and fetch what the answer shows: the route of service and CLI alike."""
+    found = engine.identify(image)
+    identified = time.perf_counter()
+    with Session(readers) as session:
+        cards = product_cards(session, products_in(found))
+    answer = identify_answer(found, cards, engine)
+    answer.timings_ms["catalogue"] = round(1e3 * (time.perf_counter() - identified), 3)
+    return answer
 
 
 def products_in(found: Identification) -> set[int]:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from app.answers import ErrorAnswer, IdentifyAnswer, ProductAnswer, identify_answer, product_answer, products_in
+from app.answers import ErrorAnswer, IdentifyAnswer, ProductAnswer, answer_photo, product_answer
 from app.live import LiveIndex
 from app.uploads import UploadTooLarge, read_photo
 from app.wiring import Stores
@@ -95,13 +95,8 @@ def _identify(stores: Stores, engine: Engine, data: bytes) -> IdentifyAnswer:
     with DECODERS:
         image = read_image(data)
     decoded = time.perf_counter()
-    found = engine.identify(image)
-    identified = time.perf_counter()
-    with Session(stores.readers) as session:
-        cards = product_cards(session, products_in(found))
-    answer = identify_answer(found, cards, engine)
+    answer = answer_photo(stores.readers, engine, image)
     answer.timings_ms["decode"] = round(1e3 * (decoded - began), 3)
-    answer.timings_ms["catalogue"] = round(1e3 * (time.perf_counter() - identified), 3)
     return answer
 
 

@@ -45,19 +45,23 @@ def read_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     JPEG, PNG, WebP, AVIF and the first frame of a GIF. EXIF orientation is applied, CMYK and 16-bit become 8-bit RGB,
     transparency is laid on white. The pixel limit is checked from the header, before any pixel is decoded.
     """
+    return _decode(data, max_pixels)[0]
+
+
+def _decode(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
+    """The upright RGB image and the name of the format it came in."""
     image = _open(data, max_pixels)
     try:
         image.load()
-        return _upright_rgb(image)
+        return _upright_rgb(image), str(image.format)
     except DAMAGE as error:
         raise BadPhoto(f"the {image.format} picture is damaged or cut short ({error}); send the whole file") from error
 
 
 def facts(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[PhotoFacts, Image.Image]:
     """Decode once and return what is stored about the photo beside its pixels."""
-    image = read_image(data, max_pixels)
+    image, file_format = _decode(data, max_pixels)
     name = hashlib.sha256(data).hexdigest()
-    file_format = str(_open(data, max_pixels).format)
     file_format = "JPEG" if file_format == "MPO" else file_format  # several JPEGs in one file; the first is the photo
     return PhotoFacts(name, file_format, image.width, image.height, len(data), difference_hash(image)), image
 

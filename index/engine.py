@@ -25,7 +25,8 @@ class Identification:
 
     `confidence` is the calibrated probability that `best` is the very product, None where the index was too small to
     calibrate. `predicted` is the classifier's product id (None if it left the catalogue) with its probability.
-    `similar`, `colourways` and `other_brands` never hold `best` or each other's products twice.
+    `similar`, `colourways` and `other_brands` each hold distinct products and never `best`; no colourway is `similar`,
+    while a shoe of another brand may be both.
     """
 
     verdict: str
@@ -79,9 +80,10 @@ class Engine:
     def self_check(self, images: list[tuple[str, Image.Image]]) -> None:
         """Raise `BadRelease` unless each probe photo (its sha256 and pixels) finds itself first with a score near 1."""
         for sha256, image in images:
-            best = self.searcher.search(self.embedder.embed([image]).vectors, 1)[0]
+            vectors = self.embedder.embed([image]).vectors
+            best = self.searcher.search(vectors, 1)[0]
             row = int(np.flatnonzero(self.gallery.photos == sha256)[0])
-            own = float(self.gallery.vectors[row] @ self.embedder.embed([image]).vectors[0])
+            own = float(self.gallery.vectors[row] @ vectors[0])
             if own < 0.999 or best.score > own + 1e-3:
                 raise BadRelease(f"{self.index.name} does not find its own photo {sha256[:12]} (score {own:.4f}); "
                                  "its vectors were not made by this network and preprocessing")

@@ -34,13 +34,11 @@ class Comparison:
 def compare(candidate: Published, live: Published, live_embedder: Embedder, store: PhotoStore) -> list[Comparison]:
     """Measure both on every slice that has enough queries; the live network embeds the candidate's photos anew."""
     gallery, _ = read_gallery(candidate.folder)
-    if candidate.manifest["network"] == live.manifest["network"]:
-        former = gallery
-    else:
+    ours = theirs = evaluate(gallery)["slices"]
+    if candidate.manifest["network"] != live.manifest["network"]:
         names = [str(name) for name in dict.fromkeys(gallery.photos)]
         vectors = dict(zip(names, embed_photos(store, live_embedder, names), strict=True))
-        former = replace(gallery, vectors=np.stack([vectors[str(name)] for name in gallery.photos]))
-    ours, theirs = evaluate(gallery)["slices"], evaluate(former)["slices"]
+        theirs = evaluate(replace(gallery, vectors=np.stack([vectors[str(name)] for name in gallery.photos])))["slices"]
     return [Comparison(name, ours[name]["queries"], ours[name]["recall@1"], theirs[name]["recall@1"])
             for name in ours if ours[name]["queries"] >= FEWEST_QUERIES]
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 import numpy as np
-from sqlalchemy.orm import Session
 
 from app.settings import read_settings
 from app.wiring import Stores, embedder_of, network_of, open_stores
@@ -26,18 +25,15 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as the HTTP API gives it.")
 def identify(photo: Path, as_json: bool) -> None:
     """Name the shoe in PHOTO (`-` for standard input), with the engine that serves."""
-    from app.answers import identify_answer, products_in
+    from app.answers import answer_photo
     from catalogue.photos import read_image
-    from catalogue.queries import product_cards
     from index.engine import Engine
     stores = open_stores(read_settings())
     index = stores.releases.live("index")
     network = network_of(stores, index)
     image = read_image(_read(photo))
     engine = Engine(index, network, embedder_of(stores, network))
-    found = engine.identify(image)
-    with Session(stores.readers) as session:
-        answer = identify_answer(found, product_cards(session, products_in(found)), engine)
+    answer = answer_photo(stores.readers, engine, image)
     if as_json:
         click.echo(answer.model_dump_json(indent=1))
         return
