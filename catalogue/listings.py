@@ -21,8 +21,9 @@ Outcome = Literal["new", "changed", "same"]
 class FoundListing:
     """What one product page says. Unknown text is empty, unknown price or availability is None (never 0 or False).
 
-    `group` is the shop's identifier of the model, `sizes` maps a size to whether it can be bought, `sources` maps a
-    field to where it was found (`json-ld`, `opengraph`, …).
+    `group` is the shop's identifier of the model, `gtins` those of the colourway's sizes, `list_price` a struck-out
+    price above `price`, `category` the breadcrumb (`Women > Boots`). `sizes` maps a size to whether it can be bought,
+    `sources` a field to where it was found (`json-ld`, `opengraph`, …).
     """
 
     url: str
@@ -32,9 +33,11 @@ class FoundListing:
     group: str = ""
     colour: str = ""
     style_code: str = ""
-    gtin: str = ""
+    gtins: tuple[str, ...] = ()
     shoe_type: str = ""
+    category: str = ""
     price: Decimal | None = None
+    list_price: Decimal | None = None
     currency: str = ""
     available: bool | None = None
     sizes: dict[str, bool] = field(default_factory=dict)
@@ -80,6 +83,7 @@ def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Se
         found.price, found.currency, found.available)
     listing.product_id = product.id
     listing.title, listing.price, listing.currency = found.title, found.price, found.currency
+    listing.list_price, listing.category = found.list_price, found.category
     listing.available, listing.sizes, listing.sources = found.available, dict(found.sizes), dict(found.sources)
     listing.content_hash, listing.gone_at, listing.missed = digest, None, 0
     listing.last_seen = listing.last_changed = now()
@@ -99,10 +103,10 @@ def add_photo(session: Session, found: PhotoFacts) -> None:
 
 
 def _product_of(session: Session, shop_id: int, found: FoundListing) -> Product:
-    key = product_key(found.brand, found.style_code, found.gtin, f"listing:{shop_id}:{found.url}")
+    key = product_key(found.brand, found.style_code, "".join(found.gtins[:1]), f"listing:{shop_id}:{found.url}")
     model = find_or_add_model(session, found.brand, found.group, found.model_name or found.title)
     return find_or_add_product(session, key, brand=found.brand, name=found.title, colour=found.colour,
-                               style_code=found.style_code, gtin=found.gtin, shoe_type=found.shoe_type, model=model)
+                               style_code=found.style_code, gtin="".join(found.gtins[:1]), shoe_type=found.shoe_type, model=model)
 
 
 def _replace_photos(session: Session, listing: Listing, photos: Sequence[FoundPhoto]) -> None:

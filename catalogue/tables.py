@@ -81,8 +81,9 @@ class Model(Table):
 class Product(Table):
     """One shoe in one colourway: the thing that is identified and the class of the classifier.
 
-    `key` is the product's identity across crawls and imports: `gtin:…`, `style:brand:code`, or, where neither is
-    known, `listing:…` or `import:…`.
+    `key` is the product's stable name across crawls, snapshots and releases: the first code it was found by
+    (`style:brand:code`, `gtin:…`, or, where neither is known, `listing:…` or `import:…`). A product that was merged
+    into another keeps its row, so that indexes built before still answer; `merged_into_id` says which one it is now.
     """
 
     __tablename__ = "products"
@@ -95,15 +96,30 @@ class Product(Table):
     gtin: Mapped[str] = mapped_column(String(20), default="")
     shoe_type: Mapped[str] = mapped_column(String(50), default="")
     model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"), index=True)
+    merged_into_id: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
     model: Mapped[Model | None] = relationship()
     listings: Mapped[list["Listing"]] = relationship(back_populates="product")
 
 
+class ProductCode(Table):
+    """A code by which listings and imports find their product: `style:brand:code`, `gtin:…`, `listing:…`, `import:…`.
+
+    A product has as many as its shops give it (each size may have a GTIN of its own). `decided` marks those that a
+    person set by `catalogue merge` or `split`: they win over every rule.
+    """
+
+    __tablename__ = "product_codes"
+    code: Mapped[str] = mapped_column(String(500), primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id"), index=True)
+    decided: Mapped[bool] = mapped_column(default=False)
+
+
 class Listing(Table):
     """One product page of one shop. `content_hash` covers the extracted fields: it alone says whether it changed.
 
-    `missed` counts the complete crawls in a row that did not find it; enough of them set `gone_at`.
+    `list_price` is the struck-out price, None where there is none. `missed` counts the complete crawls in a row that
+    did not find it; enough of them set `gone_at`.
     """
 
     __tablename__ = "listings"
@@ -114,7 +130,9 @@ class Listing(Table):
     url: Mapped[str] = mapped_column(String(1000))
     title: Mapped[str] = mapped_column(Text, default="")
     price: Mapped[Decimal | None]
+    list_price: Mapped[Decimal | None]
     currency: Mapped[str] = mapped_column(String(3), default="")
+    category: Mapped[str] = mapped_column(Text, default="")
     available: Mapped[bool | None]
     sizes: Mapped[dict[str, Any]] = mapped_column(default=dict)
     sources: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -157,7 +175,8 @@ class ProductPhoto(Table):
     """Why a photo shows a product. `reason` is `listing`, `import` or `feedback`; `origin` says which one.
 
     The listing–photo link is the row whose `listing_id` is set; a photo that two listings show has two rows, so that
-    removing one shop leaves the other's reason standing.
+    removing one shop leaves the other's reason standing. `validator` is the ETag or Last-Modified that came with the
+    bytes from `source_url`, `checked_at` when they were last asked for.
     """
 
     __tablename__ = "product_photos"
@@ -170,10 +189,16 @@ class ProductPhoto(Table):
     listing_id: Mapped[int | None] = mapped_column(ForeignKey("listings.id"), index=True)
     position: Mapped[int] = mapped_column(default=0)
     source_url: Mapped[str] = mapped_column(Text, default="")
+    validator: Mapped[str] = mapped_column(String(300), default="")
+    checked_at: Mapped[datetime | None]
 
 
 class GalleryItem(Table):
-    """One vector's identity: a photo (or a box in it) for one product. Its id is the FAISS id, never reused."""
+    """One vector's identity: a photo (or a box in it) for one product. Its id is the FAISS id, never reused.
+
+    `removed_at` is set when the photo no longer shows the product: searches leave the item out from then on, whatever
+    index still holds its vector. It is cleared when the photo comes back.
+    """
 
     __tablename__ = "gallery_items"
     __table_args__ = (UniqueConstraint("product_id", "sha256", "box"), {"sqlite_autoincrement": True})
@@ -181,6 +206,7 @@ class GalleryItem(Table):
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
     sha256: Mapped[str] = mapped_column(ForeignKey("photos.sha256"))
     box: Mapped[str] = mapped_column(String(60), default="")
+    removed_at: Mapped[datetime | None]
 
 
 class PhotoSplit(Table):
@@ -195,7 +221,7 @@ class PhotoSplit(Table):
 class CrawlRun(Table):
     """One crawl of one shop: its counters by outcome and how it ended (`running`, `done`, `partial`, `failed`).
 
-    `holder` is the process that works on it and `beat_at` its latest sign of life. A run without `finished_at` has
+    `stopped` says why it stopped before its frontier was empty. `holder` is the process that works on it and `beat_at` its latest sign of life. A run without `finished_at` has
     addresses left to visit: the next crawl of the shop goes on with it.
     """
 
@@ -204,14 +230,35 @@ class CrawlRun(Table):
     shop_id: Mapped[int] = mapped_column(ForeignKey("shops.id"), index=True)
     state: Mapped[str] = mapped_column(String(10), default="running")
     counters: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    stopped: Mapped[str] = mapped_column(Text, default="")
     holder: Mapped[str] = mapped_column(String(100), default="")
     started_at: Mapped[datetime] = mapped_column(default=now)
     beat_at: Mapped[datetime] = mapped_column(default=now)
     finished_at: Mapped[datetime | None]
 
 
+class CrawlEvent(Table):
+    """One thing a crawl changed or could not do, for its report.
+
+    `kind` is `new`, `price`, `sold_out`, `back_in_stock`, `photos`, `changed`, `gone`, `returned` or `failed`; `detail`
+    one line that says what (`129000 KRW → 99000 KRW`).
+    """
+
+    __tablename__ = "crawl_events"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("crawl_runs.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    url: Mapped[str] = mapped_column(String(1000))
+    title: Mapped[str] = mapped_column(Text, default="")
+    detail: Mapped[str] = mapped_column(Text, default="")
+
+
 class FetchState(Table):
-    """One address of one shop's frontier and what the last fetch of it gave."""
+    """One address of one shop's frontier and what the last fetch of it gave.
+
+    `depth` counts the links from where the crawl began. `told` holds what an adapter or a sitemap said of the address's
+    product, until it is visited.
+    """
 
     __tablename__ = "fetch_states"
     __table_args__ = (UniqueConstraint("shop_id", "url"), Index(None, "run_id", "state"))
@@ -223,6 +270,8 @@ class FetchState(Table):
     state: Mapped[str] = mapped_column(String(10), default="pending")
     status: Mapped[int | None]
     error: Mapped[str] = mapped_column(Text, default="")
+    depth: Mapped[int] = mapped_column(default=0)
+    told: Mapped[list[Any] | None] = mapped_column(JSON(none_as_null=True))
     etag: Mapped[str] = mapped_column(String(300), default="")
     fetched_at: Mapped[datetime | None]
 
@@ -260,3 +309,24 @@ class Live(Table):
     changed_at: Mapped[datetime] = mapped_column(default=now)
     release: Mapped[Release] = relationship(foreign_keys=[release_id])
     former: Mapped[Release | None] = relationship(foreign_keys=[former_id])
+
+
+class Segment(Table):
+    """A small index release that adds new gallery items to a full one, until the next build holds them itself."""
+
+    __tablename__ = "segments"
+    __table_args__ = (UniqueConstraint("index_id", "release_id"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    index_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    release_id: Mapped[int] = mapped_column(ForeignKey("releases.id"))
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Job(Table):
+    """What the schedule last did under a name (`retrain`, `index add`), so that a restart knows what is due."""
+
+    __tablename__ = "jobs"
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(Text, default="")

@@ -21,6 +21,7 @@ from crawler.fetch import Fetcher
 from crawler.frontier import BEAT_S, Hold, add, count, held, pending, still_held
 from crawler.report import CrawlProgress, CrawlReport, Tally
 from crawler.settings import CrawlSettings
+from crawler.shop_settings import shop_settings
 from crawler.visit import Crawler, visit
 
 MAX_FAILURES_IN_A_ROW = 20
@@ -59,8 +60,9 @@ def _begin(engine: Engine, hold: Hold, fetcher: Fetcher, shop: Shop) -> None:
     with Session(engine.execution_options(readonly=True)) as session:
         if session.scalar(select(FetchState.id).where(FetchState.run_id == hold.run_id).limit(1)) is not None:
             return
-    sitemaps = list(shop.settings.get("sitemaps", ()))
-    by_sitemap = shop.settings.get("kind") == "sitemap" and bool(sitemaps)
+    found = shop_settings(shop.settings)
+    sitemaps = list(found.start)
+    by_sitemap = found.adapter == "sitemap" and bool(sitemaps)
     if by_sitemap:
         sitemaps = named_sitemaps(fetcher, shop.url) or sitemaps
     with Session(engine) as session, session.begin():

@@ -15,7 +15,8 @@ _MAX_PRICE = Decimal(10) ** 12
 class Facts:
     """The facts of one product from one `source`; empty or None where it says nothing.
 
-    `variant` tells the colourways of one page apart; it is empty where the page holds one product.
+    `variant` tells the colourways of one page apart; it is empty where the page holds one product. `images` are
+    addresses as the source names them.
     """
 
     source: str
@@ -25,9 +26,11 @@ class Facts:
     group: str = ""
     colour: str = ""
     style_code: str = ""
-    gtin: str = ""
+    gtins: tuple[str, ...] = ()
     shoe_type: str = ""
+    category: str = ""
     price: Decimal | None = None
+    list_price: Decimal | None = None
     currency: str = ""
     available: bool | None = None
     sizes: dict[str, bool] = field(default_factory=dict)
@@ -39,16 +42,18 @@ def merged(url: str, facts: Sequence[Facts]) -> FoundListing:
     """One listing of facts about the same product; for each field the first source that knows it is believed."""
     values: dict[str, object] = {}
     sources: dict[str, str] = {}
-    for name in ("title", "brand", "model_name", "group", "colour", "style_code", "gtin", "shoe_type", "price",
-                 "available", "sizes"):
+    for name in ("title", "brand", "model_name", "group", "colour", "style_code", "gtins", "shoe_type", "category",
+                 "price", "available", "sizes"):
         for one in facts:
             value = getattr(one, name)
-            if value is not None and value != "" and value != {}:
+            if value is not None and value not in ("", {}, ()):
                 values[name], sources[name] = value, one.source
                 break
-    # A currency is only worth something beside the price it belongs to.
-    currency = next((one.currency for one in facts if one.price is not None), "")
-    return FoundListing(url=url, currency=currency, sources=sources, **values)  # type: ignore[arg-type]
+    # A currency or a struck-out price is only worth something beside the price it belongs to.
+    priced = next((one for one in facts if one.price is not None), Facts(""))
+    if priced.price is not None and priced.list_price is not None and priced.list_price > priced.price:
+        values["list_price"], sources["list_price"] = priced.list_price, priced.source
+    return FoundListing(url=url, currency=priced.currency, sources=sources, **values)  # type: ignore[arg-type]
 
 
 def clean(text: object, longest: int = 500) -> str:

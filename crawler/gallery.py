@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup, Tag
@@ -25,8 +26,19 @@ _ATTRIBUTES = ("data-large_image", "data-zoom-image", "data-zoom", "data-full", 
 _SMALLEST = 64
 
 
-def gallery(soup: BeautifulSoup, url: str, known: Iterable[str] = ()) -> list[str]:
-    """Absolute photo addresses: `known` ones (of structured data) first, then those of the page's gallery.
+@dataclass(frozen=True)
+class Picture:
+    """The addresses of one picture's renditions, the one expected to be largest first, that given by the page last."""
+
+    urls: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.urls:
+            raise ValueError("a picture needs an address")
+
+
+def gallery(soup: BeautifulSoup, url: str, known: Iterable[str] = ()) -> list[Picture]:
+    """The product's pictures: `known` ones (of structured data) first, then those of the page's gallery.
 
     One picture in several sizes is taken once, in the largest that the page names.
     """
@@ -42,7 +54,7 @@ def gallery(soup: BeautifulSoup, url: str, known: Iterable[str] = ()) -> list[st
         key = same_picture(link)
         if key not in best or _size_named(link) > _size_named(best[key]):
             best[key] = link
-    return list(best.values())
+    return [Picture((link,)) for link in best.values()]
 
 
 def same_picture(url: str) -> str:

@@ -130,7 +130,7 @@ def _one(node: Node, variants: list[Node], by_id: dict[str, Node], base: str, va
         brand=_brand(node) or _brand(first), model_name=_text(parent.get("name")) or (
             _text(node.get("name")) if colourway else ""),
         group=clean(group, 200), colour=_text(first.get("color"))[:200] or _text(node.get("color"))[:200],
-        style_code=style_code(mpn, sku), gtin=_gtin([own_node, *(variants if len(variants) == 1 else [])]),
+        style_code=style_code(mpn, sku), gtins=_gtins([own_node, *variants]),
         price=sale.price, currency=sale.currency, available=sale.available, sizes=sale.sizes,
         images=tuple(dict.fromkeys(link for image in images if (link := absolute(base, image)))), variant=variant)
 
@@ -141,9 +141,9 @@ def _agreed(nodes: list[Node], key: str) -> str:
     return texts.pop() if len(texts) == 1 else ""
 
 
-def _gtin(nodes: list[Node]) -> str:
-    return next((code for node in nodes for key in ("gtin13", "gtin", "gtin14", "gtin12", "gtin8")
-                 if (code := gtin(_text(node.get(key))))), "")
+def _gtins(nodes: list[Node]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(code for node in nodes for key in ("gtin13", "gtin", "gtin14", "gtin12", "gtin8")
+                               if (code := gtin(_text(node.get(key))))))
 
 
 def _varies_by_colour(node: Node) -> bool:

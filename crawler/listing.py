@@ -6,7 +6,7 @@ from bs4 import BeautifulSoup
 
 from catalogue.listings import FoundListing
 from crawler.facts import merged
-from crawler.gallery import gallery
+from crawler.gallery import Picture, gallery
 from crawler.jsonld import from_jsonld
 from crawler.links import base_of, page_link, same_site
 from crawler.opengraph import from_opengraph, is_product
@@ -14,10 +14,10 @@ from crawler.opengraph import from_opengraph, is_product
 
 @dataclass(frozen=True)
 class FoundPage:
-    """One product of a page: its listing and the addresses of its photos, best first."""
+    """One product of a page: its listing and its pictures, best first."""
 
     listing: FoundListing
-    photos: tuple[str, ...]
+    photos: tuple[Picture, ...]
 
 
 def parse(text: str) -> BeautifulSoup:

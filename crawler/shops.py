@@ -67,7 +67,7 @@ def look_at(url: str, settings: CrawlSettings) -> ShopPreview:
 def add_shop(engine: Engine, preview: ShopPreview, name: str = "") -> int:
     """Store the shop of a preview and return its id; one known by its address is brought up to date instead."""
     wanted = (name or preview.name)[:150].strip() or urlsplit(preview.url).netloc
-    found = {"kind": preview.kind, "sitemaps": list(preview.sitemaps)}
+    found = {"adapter": preview.kind, "start": list(preview.sitemaps)}
     with Session(engine) as session, session.begin():
         shop = session.scalar(select(Shop).where(Shop.url == preview.url))
         if shop is not None:
@@ -125,5 +125,5 @@ def _sample(fetcher: Fetcher, addresses: list[str], problems: list[str]) -> tupl
             break
         found = read_page(parse(answer.text), tidy(answer.url)) if answer.status == 200 else []
         if found:
-            return found[0].listing, found[0].photos
+            return found[0].listing, tuple(picture.urls[0] for picture in found[0].photos)
     return None, ()

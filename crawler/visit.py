@@ -116,7 +116,7 @@ def _save_products(crawler: Crawler, address: Address, found: _Found) -> None:
     reasons: list[str] = []
     for page in found.pages:
         photos = bring(crawler.engine, crawler.store, crawler.fetcher, crawler.pool, crawler.hold.shop_id,
-                       page.listing.url, page.photos)
+                       page.listing.url, [picture.urls[0] for picture in page.photos])
         for one in photos:
             tally.add(one.outcome)
         brought.append((page, [one.photo for one in photos if one.photo is not None]))

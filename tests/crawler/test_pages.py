@@ -30,7 +30,8 @@ def test_canonical_is_believed_within_the_shop_only() -> None:
 
 def _told(found: FoundPage) -> dict[str, object]:
     """What a page says, without what it leaves unsaid."""
-    told = {name: value for name, value in asdict(found.listing).items() if value not in ("", None, {})}
-    if "price" in told:
-        told["price"] = str(told["price"])
-    return {**told, "photos": list(found.photos)}
+    told = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(found.listing).items() if value not in ("", None, {}, ())}
+    for name in ("price", "list_price"):
+        if name in told:
+            told[name] = str(told[name])
+    return {**told, "photos": [picture.urls[0] for picture in found.photos]}
