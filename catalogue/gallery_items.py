@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import insert, select
+from sqlalchemy import exists, insert, select, update
 from sqlalchemy.orm import Session
 
-from catalogue.tables import GalleryItem
+from catalogue.tables import GalleryItem, ProductPhoto, now
 
 
 def register(session: Session, pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
@@ -17,6 +17,18 @@ def register(session: Session, pairs: Iterable[tuple[int, str]]) -> dict[tuple[i
         session.execute(insert(GalleryItem), fresh)
         known = _known(session)
     return {pair: known[pair] for pair in wanted}
+
+
+def note_changes(session: Session, product_ids: Iterable[int]) -> None:
+    """Mark the products' items whose photo no longer shows the product as removed, and unmark those that are back."""
+    backed = exists().where(ProductPhoto.product_id == GalleryItem.product_id,
+                            ProductPhoto.sha256 == GalleryItem.sha256)
+    mine = GalleryItem.product_id.in_(list(product_ids))
+    session.flush()
+    session.execute(update(GalleryItem).where(mine, GalleryItem.removed_at.is_(None), ~backed)
+                    .values(removed_at=now()).execution_options(synchronize_session=False))
+    session.execute(update(GalleryItem).where(mine, GalleryItem.removed_at.is_not(None), backed)
+                    .values(removed_at=None).execution_options(synchronize_session=False))
 
 
 def _known(session: Session) -> dict[tuple[int, str], int]:

@@ -10,7 +10,7 @@ depends_on = None
 
 MOMENT = sa.DateTime(timezone=True)
 # Columns that the version still running does not know get a server default, so that its rows still go in.
-COLUMNS = {
+COLUMNS: dict[str, list[sa.Column]] = {
     "products": [sa.Column("merged_into_id", sa.Integer(), nullable=True)],
     "listings": [sa.Column("list_price", sa.BigInteger(), nullable=True),
                  sa.Column("category", sa.Text(), nullable=False, server_default="")],

@@ -30,7 +30,8 @@ def test_canonical_is_believed_within_the_shop_only() -> None:
 
 def _told(found: FoundPage) -> dict[str, object]:
     """What a page says, without what it leaves unsaid."""
-    told = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(found.listing).items() if value not in ("", None, {}, ())}
+    told = {name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(found.listing).items() if value not in ("", None, {}, ())}
     for name in ("price", "list_price"):
         if name in told:
             told[name] = str(told[name])
