@@ -221,8 +221,8 @@ class PhotoSplit(Table):
 class CrawlRun(Table):
     """One crawl of one shop: its counters by outcome and how it ended (`running`, `done`, `partial`, `failed`).
 
-    `stopped` says why it stopped before its frontier was empty. `holder` is the process that works on it and `beat_at` its latest sign of life. A run without `finished_at` has
-    addresses left to visit: the next crawl of the shop goes on with it.
+    `stopped` says why it stopped before its frontier was empty. `holder` is the process that works on it and `beat_at`
+    its latest sign of life. A run without `finished_at` has addresses left to visit: the next crawl goes on with it.
     """
 
     __tablename__ = "crawl_runs"
