@@ -4,12 +4,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from catalogue.changes import Change, Placed, Shown, amount, field_changes, photo_changes
+from catalogue.gallery_items import note_changes
 from catalogue.identity import find_or_add_model, find_or_add_product, product_key
 from catalogue.photos import PhotoFacts
 from catalogue.tables import Listing, Photo, Price, Product, ProductPhoto, now
@@ -52,10 +55,26 @@ class FoundListing:
 
 @dataclass(frozen=True)
 class FoundPhoto:
-    """A stored photo of a listing and the address it came from."""
+    """A stored photo of a listing and the address it came from.
+
+    `validator` is the ETag or Last-Modified that came with its bytes, `checked_at` when they were last asked for;
+    left out, what is known of the photo stays.
+    """
 
     facts: PhotoFacts
     source_url: str
+    validator: str = ""
+    checked_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What saving a listing came to: the rows it is in, and one entry for each thing that changed."""
+
+    outcome: Outcome
+    listing_id: int
+    product_id: int
+    changes: tuple[Change, ...] = ()
 
 
 def content_hash(found: FoundListing, photos: Sequence[FoundPhoto]) -> str:
@@ -66,33 +85,52 @@ def content_hash(found: FoundListing, photos: Sequence[FoundPhoto]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Sequence[FoundPhoto]) -> Outcome:
-    """Insert or update one listing with its product, photo links and price history; say what it was."""
+def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Sequence[FoundPhoto]) -> Saved:
+    """Insert or update one listing with its product, photo links and price history; say what that changed."""
+    photos = list({photo.facts.sha256: photo for photo in reversed(photos)}.values())[::-1]
     listing = session.scalar(select(Listing).where(Listing.shop_id == shop_id, Listing.url == found.url))
     digest = content_hash(found, photos)
     if listing is not None and listing.content_hash == digest and listing.gone_at is None:
         listing.last_seen, listing.missed = now(), 0
-        return "same"
+        _place_photos(session, listing, photos)
+        return Saved("same", listing.id, listing.product_id)
     product = _product_of(session, shop_id, found)
-    outcome: Outcome = "changed"
+    before = None if listing is None else _shown(listing)
     if listing is None:
-        outcome = "new"
         listing = Listing(shop_id=shop_id, url=found.url, product_id=product.id)
         session.add(listing)
-    price_changed = outcome == "new" or (listing.price, listing.currency, listing.available) != (
-        found.price, found.currency, found.available)
-    listing.product_id = product.id
-    listing.title, listing.price, listing.currency = found.title, found.price, found.currency
-    listing.list_price, listing.category = found.list_price, found.category
+    _write(listing, found, product.id, digest)
+    session.flush()
+    after = _shown(listing)
+    if before is None or (before.price, before.currency, before.available) != (
+            after.price, after.currency, after.available):
+        session.add(Price(listing_id=listing.id, price=after.price, currency=after.currency,
+                          available=after.available))
+    moved = _place_photos(session, listing, photos)
+    if before is None:
+        says = f"{amount(after.price, after.currency)}, {len(photos)} photos"
+        return Saved("new", listing.id, product.id, (Change("new", says),))
+    changes = (*field_changes(before, after), *moved)
+    return Saved("changed", listing.id, product.id, changes or (Change("changed", "other details"),))
+
+
+def _shown(listing: Listing) -> Shown:
+    return Shown(listing.title, listing.category, listing.price, listing.list_price, listing.currency,
+                 listing.available, dict(listing.sizes), listing.gone_at is not None)
+
+
+def _hundredths(price: Decimal | None) -> Decimal | None:
+    """The price as its column keeps it, so that reading it back is no change."""
+    return price.quantize(Decimal("0.01")) if price is not None else None
+
+
+def _write(listing: Listing, found: FoundListing, product_id: int, digest: str) -> None:
+    listing.product_id = product_id
+    listing.title, listing.price, listing.currency = found.title, _hundredths(found.price), found.currency
+    listing.list_price, listing.category = _hundredths(found.list_price), found.category
     listing.available, listing.sizes, listing.sources = found.available, dict(found.sizes), dict(found.sources)
     listing.content_hash, listing.gone_at, listing.missed = digest, None, 0
     listing.last_seen = listing.last_changed = now()
-    session.flush()
-    if price_changed:
-        session.add(Price(listing_id=listing.id, price=found.price, currency=found.currency,
-                          available=found.available))
-    _replace_photos(session, listing, photos)
-    return outcome
 
 
 def add_photo(session: Session, found: PhotoFacts) -> None:
@@ -106,18 +144,32 @@ def _product_of(session: Session, shop_id: int, found: FoundListing) -> Product:
     key = product_key(found.brand, found.style_code, "".join(found.gtins[:1]), f"listing:{shop_id}:{found.url}")
     model = find_or_add_model(session, found.brand, found.group, found.model_name or found.title)
     return find_or_add_product(session, key, brand=found.brand, name=found.title, colour=found.colour,
-                               style_code=found.style_code, gtin="".join(found.gtins[:1]), shoe_type=found.shoe_type, model=model)
+                               style_code=found.style_code, gtin="".join(found.gtins[:1]),
+                               shoe_type=found.shoe_type, model=model)
 
 
-def _replace_photos(session: Session, listing: Listing, photos: Sequence[FoundPhoto]) -> None:
-    session.execute(delete(ProductPhoto).where(ProductPhoto.listing_id == listing.id))
-    placed: set[str] = set()
-    for photo in photos:
-        if photo.facts.sha256 in placed:
-            continue
-        add_photo(session, photo.facts)
-        session.add(ProductPhoto(product_id=listing.product_id, sha256=photo.facts.sha256, reason="listing",
-                                 origin=f"listing:{listing.id}", listing_id=listing.id, position=len(placed),
-                                 source_url=photo.source_url))
-        placed.add(photo.facts.sha256)
+def _place_photos(session: Session, listing: Listing, photos: Sequence[FoundPhoto]) -> list[Change]:
+    """Make the listing's photo rows what was found, touching only those that differ; says how the photos changed."""
+    rows = list(session.scalars(select(ProductPhoto).where(ProductPhoto.listing_id == listing.id)
+                                .order_by(ProductPhoto.position)))
+    before = [Placed(row.sha256, row.source_url) for row in rows]
+    had = {row.sha256: row for row in rows}
+    touched = {row.product_id for row in rows if row.product_id != listing.product_id}
+    for position, photo in enumerate(photos):
+        row = had.pop(photo.facts.sha256, None)
+        if row is None:
+            add_photo(session, photo.facts)
+            row = ProductPhoto(sha256=photo.facts.sha256, reason="listing", origin=f"listing:{listing.id}",
+                               listing_id=listing.id)
+            session.add(row)
+            touched.add(listing.product_id)
+        row.product_id, row.position, row.source_url = listing.product_id, position, photo.source_url
+        row.validator = photo.validator[:300] or row.validator or ""
+        row.checked_at = photo.checked_at or row.checked_at
+    for row in had.values():
+        session.delete(row)
+        touched.add(row.product_id)
     session.flush()
+    if touched:
+        note_changes(session, touched | {listing.product_id})
+    return photo_changes(before, [Placed(photo.facts.sha256, photo.source_url) for photo in photos])

@@ -126,7 +126,8 @@ def _save_products(crawler: Crawler, address: Address, found: _Found) -> None:
     outcomes: list[str] = []
 
     def save(session: Session) -> None:
-        outcomes[:] = [save_listing(session, crawler.hold.shop_id, page.listing, photos) for page, photos in brought]
+        outcomes[:] = [save_listing(session, crawler.hold.shop_id, page.listing, photos).outcome
+                       for page, photos in brought]
         for outcome in outcomes:
             tally.add(outcome)
         tally.add("skipped", add(session, crawler.hold, found.links, "page"))
