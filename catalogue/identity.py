@@ -1,16 +1,50 @@
-"""Which listings and imports are the same product: identity keys, and finding or making the row behind one."""
+"""Which listings and imports are the same product: the codes each brings, and finding or making the row behind them."""
 
 import hashlib
+import logging
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import String, select
 from sqlalchemy.orm import Session
 
-from catalogue.tables import Model, Product
+from catalogue.tables import Model, Product, ProductCode
 
+log = logging.getLogger(__name__)
 WIDTHS = {column.name: column.type.length or 0 for column in Product.__table__.columns
           if isinstance(column.type, String)}
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a listing or an import says of its product; unknown text is empty."""
+
+    brand: str
+    name: str
+    colour: str = ""
+    style_code: str = ""
+    gtins: tuple[str, ...] = ()
+    shoe_type: str = ""
+    model: Model | None = None
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The codes by which a product is found: brand and style code (empty if unknown), GTINs, and the finder's own.
+
+    The style code comes before the GTINs because shops give one GTIN per size, and sizes are one product. `own` is
+    `listing:<shop>:<url>` or `import:<set>/<slug>`.
+    """
+
+    style: str
+    gtins: tuple[str, ...]
+    own: str
+
+    def all(self) -> list[str]:
+        """Every code, the strongest first."""
+        return list(dict.fromkeys([*filter(None, [self.style]), *self.gtins, self.own]))
 
 
 def plain(text: str) -> str:
@@ -18,18 +52,39 @@ def plain(text: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).casefold())
 
 
-def product_key(brand: str, style_code: str, gtin: str, otherwise: str) -> str:
-    """Return the product's identity: brand and style code if both are known, else the GTIN, else `otherwise`.
+def codes_of(brand: str, style_code: str, gtins: Iterable[str], own: str) -> Codes:
+    """The codes of a listing or an import; a UPC and the same number written as an EAN or GTIN-14 are one code."""
+    style = f"style:{plain(brand)}:{plain(style_code)}" if plain(brand) and plain(style_code) else ""
+    numbers = (gtin.lstrip("0") for gtin in gtins)
+    return Codes(fitting(style), tuple(dict.fromkeys(fitting(f"gtin:{number}") for number in numbers if number)),
+                 fitting(own))
 
-    The style code comes first because shops give one GTIN per size, and sizes are one product. A key too long for its
-    column is replaced by its digest.
+
+def listing_code(shop_id: int, url: str) -> str:
+    """The code of its own that a listing has."""
+    return fitting(f"listing:{shop_id}:{url}")
+
+
+def fitting(code: str) -> str:
+    """The code, or its digest where it is too long for its column."""
+    if len(code) > WIDTHS["key"]:
+        return f"{code.partition(':')[0]}:sha256:{hashlib.sha256(code.encode()).hexdigest()}"
+    return code
+
+
+def chosen(codes: Codes, known: Mapping[str, tuple[int, bool]], present: int | None = None) -> int | None:
+    """The product that codes lead to; `known` maps a code to its product and whether a person decided that.
+
+    A person's decision on the listing wins, then brand and style code, then any GTIN, then where the listing was
+    before: by its own code, or by `present` if it is older than codes are.
     """
-    key = f"gtin:{gtin}" if gtin else otherwise
-    if plain(brand) and plain(style_code):
-        key = f"style:{plain(brand)}:{plain(style_code)}"
-    if len(key) > WIDTHS["key"]:
-        return f"{key.partition(':')[0]}:sha256:{hashlib.sha256(key.encode()).hexdigest()}"
-    return key
+    own, decided = known.get(codes.own, (present, False))
+    if decided:
+        return own
+    for code in (codes.style, *codes.gtins):
+        if code in known:
+            return known[code][0]
+    return own
 
 
 def find_or_add_model(session: Session, brand: str, group: str, name: str) -> Model | None:
@@ -45,19 +100,59 @@ def find_or_add_model(session: Session, brand: str, group: str, name: str) -> Mo
     return model
 
 
-def find_or_add_product(session: Session, key: str, *, brand: str, name: str, colour: str, style_code: str, gtin: str,
-                        shoe_type: str, model: Model | None) -> Product:
-    """The product by its key; a new one is made, and facts that an older row lacks are filled in."""
-    product = session.scalar(select(Product).where(Product.key == key))
-    if product is None:
-        product = Product(key=key)
+def find_or_add_product(session: Session, own: str, said: Described, present: int | None = None) -> Product:
+    """The product that these codes lead to, or a new one; facts that an older row lacks are filled in.
+
+    All codes that are free become the product's; a code once given stays with its product, so nothing merges silently.
+    Two writers that make the same product at the same moment meet a unique constraint: whoever gets the
+    `IntegrityError` runs its transaction again and finds what the other made.
+    """
+    codes = codes_of(said.brand, said.style_code, said.gtins, own)
+    rows = {row.code: row for row in session.scalars(select(ProductCode).where(ProductCode.code.in_(codes.all())))}
+    home = chosen(codes, {code: (row.product_id, row.decided) for code, row in rows.items()}, present)
+    if home is None:  # a version that knew no codes may have written the product since they were filled in
+        home = session.scalar(select(Product.id).where(Product.key.in_(codes.all())).order_by(Product.id).limit(1))
+    if home is None:
+        product = Product(key=codes.all()[0])
         session.add(product)
-    fresh = {"brand": brand, "name": name, "colour": colour, "style_code": style_code, "gtin": gtin,
-             "shoe_type": shoe_type}
+        session.flush()
+    else:
+        product = as_it_is_now(session, home)
+    _register(session, codes, rows, product)
+    _fill_in(product, said)
+    session.flush()
+    return product
+
+
+def as_it_is_now(session: Session, product_id: int) -> Product:
+    """The product, or the one it was merged into; kept from being merged away until the transaction ends."""
+    seen: set[int] = set()
+    while True:
+        product = session.get_one(Product, product_id, with_for_update={"read": True, "key_share": True})
+        if product.merged_into_id is None or product.id in seen:
+            return product
+        seen.add(product.id)
+        product_id = product.merged_into_id
+
+
+def _register(session: Session, codes: Codes, rows: Mapping[str, ProductCode], product: Product) -> None:
+    for code in codes.all():
+        row = rows.get(code)
+        if row is None:
+            session.add(ProductCode(code=code, product_id=product.id))
+        elif row.product_id != product.id and as_it_is_now(session, row.product_id).id != product.id:
+            if code == codes.own and not row.decided:
+                row.product_id = product.id  # its own code goes where the listing goes
+            elif code != codes.own:
+                log.info("%s is product %d, but its code %s is product %d's; `solesearch catalogue merge` joins them "
+                         "if they are one shoe", codes.own, product.id, code, row.product_id)
+
+
+def _fill_in(product: Product, said: Described) -> None:
+    fresh = {"brand": said.brand, "name": said.name, "colour": said.colour, "style_code": said.style_code,
+             "gtin": "".join(said.gtins[:1]), "shoe_type": said.shoe_type}
     for column, value in fresh.items():
         if value and not getattr(product, column):
             setattr(product, column, value[:WIDTHS[column]])
-    if model is not None and product.model_id is None:
-        product.model_id = model.id
-    session.flush()
-    return product
+    if said.model is not None and product.model_id is None:
+        product.model_id = said.model.id

@@ -1,62 +1,105 @@
-"""Products and photos that come as files: a folder with a `products.csv`, or any CSV with a column of photo paths."""
+"""Products and photos that come as files: a folder with a `products.csv`, or any CSV with a column of photos."""
 
-import errno
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Engine, delete
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from catalogue.errors import BadInput, BadPhoto
+from catalogue.errors import BadInput, BadPhoto, SoleSearchError
 from catalogue.files import new_folder
-from catalogue.identity import find_or_add_model, find_or_add_product, product_key
+from catalogue.gallery_items import note_changes
+from catalogue.identity import Described, codes_of, find_or_add_model, find_or_add_product
 from catalogue.listings import add_photo
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.products_csv import ProductRow, photo_paths, read_csv, read_products, write_products
-from catalogue.queries import catalogue_rows, product_ids_by_key
+from catalogue.queries import catalogue_rows, products_by_codes
 from catalogue.tables import ProductPhoto
+
+ATTEMPTS = 3
+Fetch = Callable[[str], bytes]
+T = TypeVar("T")
 
 
 @dataclass
 class ImportReport:
-    """What an import did; `problems` holds one sentence for each photo that could not be used."""
+    """What an import did; `problems` holds one sentence for each photo or line that could not be used.
+
+    `failed` counts the lines of which nothing went in.
+    """
 
     products: int = 0
     photos: int = 0
+    failed: int = 0
     problems: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One product to import and where its photos lie."""
+    """One product to import and where its photos lie: files, or addresses."""
 
     origin: str
     row: ProductRow
-    paths: Sequence[Path]
+    places: Sequence[Path | str]
 
 
 def import_path(engine: Engine, store: PhotoStore, path: Path, photo_column: str = "photo",
-                sets: Sequence[str] = (), watch: Callable[[int], None] | None = None) -> ImportReport:
+                sets: Sequence[str] = (), watch: Callable[[int], None] | None = None,
+                fetch: Fetch | None = None) -> ImportReport:
     """Import a folder with a `products.csv`, or one CSV whose `photo_column` holds paths relative to the file.
 
     One transaction a product: an import that is killed and started again ends the same as one that was not. Importing
     again replaces what the same origin brought before. `sets` keeps to those sets; `watch(n)` hears of each product.
+    With `fetch`, the photos of a CSV may be addresses, several of them apart by spaces.
     """
-    entries = _folder_entries(path, sets) if path.is_dir() else _csv_entries(path, photo_column)
     report = ImportReport()
+    entries = _folder_entries(path, sets) if path.is_dir() else _csv_entries(path, photo_column, report)
     for entry in entries:
-        found = list(_stored(store, entry, report))
-        with Session(engine) as session, session.begin():
-            _save(session, entry, found)
+        found = list(_stored(store, entry, report, fetch))
+        in_one_go(engine, partial(_save, entry=entry, photos=found))
         report.products += 1
         report.photos += len(found)
         if watch is not None:
             watch(report.products)
-    if not report.products:
+    if not report.products and not report.failed:
         raise BadInput(f"{path} names no products to import" + (f" in the sets {', '.join(sets)}" if sets else ""))
     return report
+
+
+def in_one_go(engine: Engine, save: Callable[[Session], T]) -> T:
+    """Run `save` in a transaction, and again if another writer made the same row at the same moment."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with Session(engine) as session, session.begin():
+                return save(session)
+        except IntegrityError:
+            if attempt == ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def read_photo(store: PhotoStore, place: Path | str, fetch: Fetch | None) -> PhotoFacts:
+    """Store the photo of a file or an address; a `SoleSearchError` says why it cannot be used."""
+    if isinstance(place, str) and fetch is None:
+        raise BadInput(f"{place}: an address, and addresses are not fetched; add --fetch")
+    try:
+        data = place.read_bytes() if isinstance(place, Path) else fetch(place) if fetch is not None else b""
+    except OSError as error:
+        raise BadInput(f"{place}: {error.strerror}") from error
+    try:
+        return store.put(data)
+    except BadPhoto as error:
+        raise BadPhoto(f"{place}: {error}") from error
+
+
+def is_address(place: str) -> bool:
+    """Whether a photo is named by an address rather than by a path."""
+    return place.startswith(("http://", "https://"))
 
 
 def export_folder(engine: Engine, store: PhotoStore, folder: Path) -> ImportReport:
@@ -83,11 +126,11 @@ def labelled_photos(session: Session, folder: Path, sets: Sequence[str] = ()) ->
 
     Products are recognised as an import would: by brand and style code, else by set and slug.
     """
-    keyed = [(product_key(row.brand, row.sku, "", f"import:{row.set}/{row.slug}"), path)
-             for row in read_products(folder) if not sets or row.set in sets for path in photo_paths(folder, row)]
-    ids = product_ids_by_key(session, list({key for key, _ in keyed}))
-    known = [(ids[key], path) for key, path in keyed if key in ids]
-    return known, len(keyed) - len(known)
+    found = [(codes_of(row.brand, row.sku, (), f"import:{row.set}/{row.slug}"), photo_paths(folder, row))
+             for row in read_products(folder) if not sets or row.set in sets]
+    ids = products_by_codes(session, [codes for codes, _ in found])
+    known = [(ids[codes], path) for codes, paths in found if codes in ids for path in paths]
+    return known, sum(len(paths) for _, paths in found) - len(known)
 
 
 def _folder_entries(folder: Path, sets: Sequence[str]) -> Iterator[_Entry]:
@@ -96,34 +139,40 @@ def _folder_entries(folder: Path, sets: Sequence[str]) -> Iterator[_Entry]:
             yield _Entry(f"{row.set}/{row.slug}", row, photo_paths(folder, row))
 
 
-def _csv_entries(path: Path, photo_column: str) -> Iterator[_Entry]:
-    grouped: dict[str, tuple[dict[str, str], list[Path]]] = {}
+def _csv_entries(path: Path, photo_column: str, report: ImportReport) -> Iterator[_Entry]:
+    grouped: dict[str, tuple[dict[str, str], list[Path | str]]] = {}
     for line, row in read_csv(path, required=(photo_column,)):
-        if not row.get(photo_column):
-            raise BadInput(f"{path}, line {line}: no photo path in the column {photo_column!r}")
-        identity = row.get("slug") or row.get("sku") or row.get("name") or Path(row[photo_column]).parent.name
-        if not identity:
-            raise BadInput(f"{path}: a row needs a slug, sku or name, or a photo path with a folder")
-        grouped.setdefault(identity, (row, []))[1].append(path.parent / row[photo_column])
-    for identity, (row, paths) in grouped.items():
+        places = _places(path, (row.get(photo_column) or "").strip())
+        named = row.get("slug") or row.get("sku") or row.get("name")
+        identity = named or (places[0].parent.name if places and isinstance(places[0], Path) else "")
+        if not places or not identity:
+            report.failed += 1
+            report.problems.append(f"{path}, line {line}: " + (
+                f"no photo in the column {photo_column!r}" if not places else
+                "a row needs a slug, sku or name, or a photo path with a folder"))
+            continue
+        grouped.setdefault(identity, (row, []))[1].extend(places)
+    for identity, (row, places) in grouped.items():
         slug = re.sub(r"[/\\\0]", "-", identity).strip(".") or "product"
         known = {name: row.get(name) or "" for name in
                  ("brand", "name", "price", "colour", "sku", "model_group", "shoe_type", "kind")}
-        yield _Entry(f"{path.stem}/{slug}", ProductRow(set=path.stem, slug=slug, **known), paths)
+        yield _Entry(f"{path.stem}/{slug}", ProductRow(set=path.stem, slug=slug, **known), places)
 
 
-def _stored(store: PhotoStore, entry: _Entry, report: ImportReport) -> Iterator[PhotoFacts]:
-    if not entry.paths:
+def _places(path: Path, cell: str) -> list[Path | str]:
+    if is_address(cell):
+        return list(re.split(r"[\s|]+", cell))
+    return [path.parent / cell] if cell else []
+
+
+def _stored(store: PhotoStore, entry: _Entry, report: ImportReport, fetch: Fetch | None) -> Iterator[PhotoFacts]:
+    if not entry.places:
         report.problems.append(f"{entry.origin}: no photos found")
-    for path in entry.paths:
+    for place in entry.places:
         try:
-            yield store.put(path.read_bytes())
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            report.problems.append(f"{path}: {error.strerror}")
-        except BadPhoto as error:
-            report.problems.append(f"{path}: {error}")
+            yield read_photo(store, place, fetch)
+        except SoleSearchError as error:
+            report.problems.append(str(error))
 
 
 def _save(session: Session, entry: _Entry, photos: Sequence[PhotoFacts]) -> None:
@@ -132,14 +181,17 @@ def _save(session: Session, entry: _Entry, photos: Sequence[PhotoFacts]) -> None
         raise BadInput(f"the set and slug {entry.origin[:60]!r}… are longer than 190 characters; shorten them")
     group = row.model_group and f"{row.set}:{row.model_group}"
     model = find_or_add_model(session, row.brand, group, row.name)
-    product = find_or_add_product(session, product_key(row.brand, row.sku, "", origin), brand=row.brand,
-                                  name=row.name or row.slug, colour=row.colour, style_code=row.sku, gtin="",
-                                  shoe_type=row.shoe_type, model=model)
-    session.execute(delete(ProductPhoto).where(ProductPhoto.origin == origin))
-    placed: set[str] = set()
-    for facts in photos:
-        if facts.sha256 not in placed:
-            add_photo(session, facts)
-            session.add(ProductPhoto(product_id=product.id, sha256=facts.sha256, reason="import", origin=origin,
-                                     position=len(placed)))
-            placed.add(facts.sha256)
+    product = find_or_add_product(session, origin, Described(
+        row.brand, row.name or row.slug, row.colour, row.sku, (), row.shoe_type, model))
+    replace_photos(session, product.id, origin, photos)
+
+
+def replace_photos(session: Session, product_id: int, origin: str, photos: Sequence[PhotoFacts]) -> None:
+    """Make these the photos that the import `origin` brings, in the place of those it brought before."""
+    former = set(session.scalars(delete(ProductPhoto).where(ProductPhoto.origin == origin)
+                                 .returning(ProductPhoto.product_id)))
+    for position, facts in enumerate({facts.sha256: facts for facts in photos}.values()):
+        add_photo(session, facts)
+        session.add(ProductPhoto(product_id=product_id, sha256=facts.sha256, reason="import", origin=origin,
+                                 position=position))
+    note_changes(session, {product_id, *former})

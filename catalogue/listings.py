@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from catalogue.changes import Change, Placed, Shown, amount, field_changes, photo_changes
 from catalogue.gallery_items import note_changes
-from catalogue.identity import find_or_add_model, find_or_add_product, product_key
+from catalogue.identity import Described, find_or_add_model, find_or_add_product, listing_code
 from catalogue.photos import PhotoFacts
 from catalogue.tables import Listing, Photo, Price, Product, ProductPhoto, now
 
@@ -94,8 +94,9 @@ def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Se
         listing.last_seen, listing.missed = now(), 0
         _place_photos(session, listing, photos)
         return Saved("same", listing.id, listing.product_id)
-    product = _product_of(session, shop_id, found)
+    product = _product_of(session, shop_id, found, listing.product_id if listing is not None else None)
     before = None if listing is None else _shown(listing)
+    reread = listing is not None and not listing.content_hash  # a split asked for its facts again
     if listing is None:
         listing = Listing(shop_id=shop_id, url=found.url, product_id=product.id)
         session.add(listing)
@@ -111,6 +112,8 @@ def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Se
         says = f"{amount(after.price, after.currency)}, {len(photos)} photos"
         return Saved("new", listing.id, product.id, (Change("new", says),))
     changes = (*field_changes(before, after), *moved)
+    if not changes and reread:
+        return Saved("same", listing.id, product.id)
     return Saved("changed", listing.id, product.id, changes or (Change("changed", "other details"),))
 
 
@@ -140,12 +143,10 @@ def add_photo(session: Session, found: PhotoFacts) -> None:
         session.flush()
 
 
-def _product_of(session: Session, shop_id: int, found: FoundListing) -> Product:
-    key = product_key(found.brand, found.style_code, "".join(found.gtins[:1]), f"listing:{shop_id}:{found.url}")
+def _product_of(session: Session, shop_id: int, found: FoundListing, present: int | None) -> Product:
     model = find_or_add_model(session, found.brand, found.group, found.model_name or found.title)
-    return find_or_add_product(session, key, brand=found.brand, name=found.title, colour=found.colour,
-                               style_code=found.style_code, gtin="".join(found.gtins[:1]),
-                               shoe_type=found.shoe_type, model=model)
+    said = Described(found.brand, found.title, found.colour, found.style_code, found.gtins, found.shoe_type, model)
+    return find_or_add_product(session, listing_code(shop_id, found.url), said, present)
 
 
 def _place_photos(session: Session, listing: Listing, photos: Sequence[FoundPhoto]) -> list[Change]:

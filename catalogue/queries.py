@@ -4,12 +4,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session
 
+from catalogue.identity import Codes, chosen
 from catalogue.products_csv import ProductRow
-from catalogue.tables import Listing, Model, Photo, Price, Product, ProductPhoto, Shop
+from catalogue.tables import Listing, Model, Photo, Price, Product, ProductCode, ProductPhoto, Shop
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,65 @@ class ProductPhotoRow:
 
 def stats(session: Session) -> dict[str, int]:
     """Counts of shops, listings still sold, products and photos in use."""
+    shown = select(func.count()).select_from(Product).where(Product.merged_into_id.is_(None), in_use())
     return {
         "shops": session.scalar(select(func.count()).select_from(Shop)) or 0,
         "listings": session.scalar(select(func.count()).select_from(Listing).where(Listing.gone_at.is_(None))) or 0,
-        "products": session.scalar(select(func.count()).select_from(Product)) or 0,
+        "products": session.scalar(shown) or 0,
         "photos": session.scalar(select(func.count(func.distinct(ProductPhoto.sha256)))) or 0,
         "models": session.scalar(select(func.count()).select_from(Model)) or 0,
         "prices": session.scalar(select(func.count()).select_from(Price)) or 0,
     }
 
 
+def in_use() -> ColumnElement[bool]:
+    """That a product has a listing or a photo: one that has lost all keeps its row, for the indexes that name it."""
+    return or_(exists().where(ProductPhoto.product_id == Product.id), exists().where(Listing.product_id == Product.id))
+
+
+def present_ids(session: Session, ids: Iterable[int]) -> dict[int, int]:
+    """Each product id → the id it has now, after merges; products that are gone are left out."""
+    now_at = {product_id: product_id for product_id in ids}
+    waiting = set(now_at)
+    here: set[int] = set()
+    became: dict[int, int] = {}  # no circles: only a product that is none of the other's is ever merged into it
+    while waiting:
+        step: dict[int, int] = {}
+        for some in portions(waiting):
+            for number, into in session.execute(select(Product.id, Product.merged_into_id).where(
+                    Product.id.in_(some), or_(Product.merged_into_id.is_not(None), in_use()))):
+                if into is None:
+                    here.add(number)
+                else:
+                    step[number] = into
+        became.update(step)
+        waiting = set(step.values()) - became.keys() - here
+    for asked in now_at:
+        while (into := became.get(now_at[asked])) is not None:
+            now_at[asked] = into
+    return {asked: present for asked, present in now_at.items() if present in here}
+
+
 def product_cards(session: Session, ids: Iterable[int]) -> dict[int, ProductCard]:
-    """The cards of these products by id, in three statements however many are asked for; unknown ids are left out."""
-    wanted = list(ids)
+    """The cards of these products by the id asked for, in a few statements however many are asked for.
+
+    A product that was merged away answers with the card (and id) of what it became; unknown and gone ones are left out.
+    """
+    present = present_ids(session, ids)
+    cards: dict[int, ProductCard] = {}
+    for some in portions(set(present.values())):
+        cards.update(_cards(session, some))
+    return {asked: cards[number] for asked, number in present.items() if number in cards}
+
+
+def portions(names: Iterable[Any], at_once: int = 1000) -> Iterator[list[Any]]:
+    """The names sorted and in lists short enough for one statement on either database."""
+    ordered = sorted(names)
+    for start in range(0, len(ordered), at_once):
+        yield ordered[start:start + at_once]
+
+
+def _cards(session: Session, wanted: list[int]) -> dict[int, ProductCard]:
     offers: dict[int, list[Offer]] = defaultdict(list)
     for product_id, shop, listing in session.execute(
             select(Listing.product_id, Shop.name, Listing).join(Shop)
@@ -98,16 +146,22 @@ def product_photos(session: Session) -> list[ProductPhotoRow]:
             for pid, sha, dhash, key, model, brand, shoe_type in rows]
 
 
-def product_ids_by_key(session: Session, keys: Sequence[str]) -> dict[str, int]:
-    """Product ids by identity key, for those that exist."""
-    return {key: product_id for key, product_id in
-            session.execute(select(Product.key, Product.id).where(Product.key.in_(keys)))}
+def products_by_codes(session: Session, wanted: Sequence[Codes]) -> dict[Codes, int]:
+    """The product that each of these would be found to be today; those that are none are left out."""
+    known: dict[str, tuple[int, bool]] = {}
+    for some in portions({code for codes in wanted for code in codes.all()}):
+        for row in session.scalars(select(ProductCode).where(ProductCode.code.in_(some))):
+            known[row.code] = (row.product_id, row.decided)
+    found = {codes: product for codes in wanted if (product := chosen(codes, known)) is not None}
+    present = present_ids(session, found.values())
+    return {codes: present[product] for codes, product in found.items() if product in present}
 
 
 def catalogue_rows(session: Session) -> Iterator[tuple[ProductRow, list[Photo]]]:
     """Each product with its photos, as a `products.csv` has them."""
     for product, model_key in session.execute(
-            select(Product, Model.key).outerjoin(Model).order_by(Product.id)).all():
+            select(Product, Model.key).outerjoin(Model).where(Product.merged_into_id.is_(None), in_use())
+            .order_by(Product.id)).all():
         photos = list(session.scalars(
             select(Photo).join(ProductPhoto, ProductPhoto.sha256 == Photo.sha256)
             .where(ProductPhoto.product_id == product.id).group_by(Photo.sha256)
