@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.orm import Session
 
-from catalogue.errors import NotFound
+from catalogue.gallery_items import merged, outdated, removed_ids
 from catalogue.queries import ProductCard, product_cards
-from index.engine import Engine, Identification
+from index.engine import Engine, Identification, Seen
 from index.search import Match
 
 
@@ -59,6 +59,7 @@ class ReleasesAnswer(BaseModel):
     """Which releases made the answer."""
 
     index: str
+    segments: list[str] = Field(description="What was added to the index since it was built, oldest first")
     network: str
     detector: str | None
     snapshot: str
@@ -88,19 +89,44 @@ class ErrorAnswer(BaseModel):
 
 def answer_photo(readers: SqlEngine, engine: Engine, image: Image) -> IdentifyAnswer:
     """Identify the shoe in an upright RGB photo and fetch what the answer shows: the route of service and CLI alike."""
-    found = engine.identify(image)
-    identified = time.perf_counter()
-    with Session(readers) as session:
-        cards = product_cards(session, products_in(found))
+    seen = engine.see(image)
+    found, cards, catalogue_ms = _current(readers, engine, seen)
     answer = identify_answer(found, cards, engine)
-    answer.timings_ms["catalogue"] = round(1e3 * (time.perf_counter() - identified), 3)
+    answer.timings_ms["catalogue"] = round(catalogue_ms, 3)
     return answer
 
 
-def products_in(found: Identification) -> set[int]:
-    """The ids of all products an answer shows."""
-    matches = (found.best, *found.similar, *found.colourways, *found.other_brands)
-    return {match.product_id for match in matches} | ({found.predicted} if found.predicted is not None else set())
+def _current(readers: SqlEngine, engine: Engine,
+             seen: Seen) -> tuple[Identification, dict[int, ProductCard], float]:
+    """Search until nothing that the answer depends on has left the catalogue or was merged.
+
+    The engine's view is as old as the last poll. So every request asks the catalogue of just the items it would answer
+    with (two reads by primary key, about a millisecond) and searches again in the rare case that something changed: a
+    removal holds from the moment it is committed, in every worker. A counter of changes would be one read, but each
+    crawl would have to lock its row until it commits, and crawls run side by side.
+    """
+    view, spent = engine.view, 0.0
+    while True:
+        found = engine.answer(seen, view)
+        began = time.perf_counter()
+        shown = {match.product_id for match in matches_in(found)}
+        taken_for = {match.own_product_id: match.product_id for match in found.evidence}
+        cards: dict[int, ProductCard] = {}
+        with Session(readers) as session:
+            if outdated(session, [match.item for match in found.evidence], taken_for):
+                view = view.now(removed_ids(session), merged(session))
+            else:
+                cards = product_cards(session, shown | {found.predicted or 0})
+                if not shown <= cards.keys():
+                    view = view.without(shown - cards.keys())
+        spent += 1e3 * (time.perf_counter() - began)
+        if shown <= cards.keys():
+            return found, cards, spent
+
+
+def matches_in(found: Identification) -> tuple[Match, ...]:
+    """All matches an answer shows."""
+    return (found.best, *found.similar, *found.colourways, *found.other_brands)
 
 
 def product_answer(card: ProductCard) -> ProductAnswer:
@@ -109,13 +135,9 @@ def product_answer(card: ProductCard) -> ProductAnswer:
 
 
 def identify_answer(found: Identification, cards: Mapping[int, ProductCard], engine: Engine) -> IdentifyAnswer:
-    """Join an identification with the cards of its products; a similar product that left the catalogue is left out."""
-    if found.best.product_id not in cards:
-        raise NotFound(f"product {found.best.product_id} left the catalogue after {engine.index.name} was built; "
-                       "build and promote a new index")
-
+    """Join an identification with the cards of its products."""
     def matches(wanted: Iterable[Match]) -> list[MatchAnswer]:
-        return [_match(match, cards[match.product_id]) for match in wanted if match.product_id in cards]
+        return [_match(match, cards[match.product_id]) for match in wanted]
 
     predicted = cards.get(found.predicted) if found.predicted is not None else None
     return IdentifyAnswer(
@@ -125,8 +147,8 @@ def identify_answer(found: Identification, cards: Mapping[int, ProductCard], eng
         agree=found.predicted == found.best.product_id,
         similar=matches(found.similar), colourways=matches(found.colourways),
         other_brands=matches(found.other_brands),
-        releases=ReleasesAnswer(index=engine.index.name, network=engine.network.name, detector=None,
-                                snapshot=str(engine.network.manifest.get("snapshot", ""))),
+        releases=ReleasesAnswer(index=engine.index.name, segments=list(engine.segments), network=engine.network.name,
+                                detector=None, snapshot=str(engine.network.manifest.get("snapshot", ""))),
         timings_ms={name: round(value, 3) for name, value in found.timings_ms.items()})
 
 

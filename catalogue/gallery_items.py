@@ -1,37 +1,166 @@
-"""Identities of gallery items: every (product, photo) pair gets a number once and keeps it in every index."""
+"""Identities of gallery items, each (product, photo) pair a number for ever, and what the catalogue says of them now.
 
-from collections.abc import Iterable
+An item never moves to another product. Where a product was merged into another, its items show that other one: an
+item is removed when no row of `product_photos` says that its photo shows the product which its own one is now.
+"""
 
-from sqlalchemy import exists, insert, select, update
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from catalogue.tables import GalleryItem, ProductPhoto, now
+from catalogue.tables import GalleryItem, Model, Product, ProductPhoto, now
+
+AT_ONCE = 1000  # names in one statement, below the limits of both databases
+
+
+@dataclass(frozen=True)
+class ProductFacts:
+    """What a search must know of a product: its key, its brand, and its model's key (empty where none is known)."""
+
+    key: str
+    brand: str
+    model: str
+
+
+@dataclass(frozen=True)
+class GalleryState:
+    """What the catalogue said at one moment: removed item ids, merged product ids → what they are now, all facts."""
+
+    removed: frozenset[int]
+    became: Mapping[int, int]
+    products: Mapping[int, ProductFacts]
+
+
+@dataclass(frozen=True)
+class StateMark:
+    """Changes whenever removals, merges or models do: comparing two is cheaper than reading the state twice."""
+
+    removed: int
+    removed_last: datetime | None
+    products: int
+    merged: int
+    merged_sum: int
+    models_sum: int
 
 
 def register(session: Session, pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
     """Return the gallery-item id of each (product id, photo sha256), making those that are new."""
     wanted = list(dict.fromkeys(pairs))
-    known = _known(session)
+    products = {product for product, _ in wanted}
+    known = _known(session, products)
     fresh = [{"product_id": product, "sha256": sha256} for product, sha256 in wanted if (product, sha256) not in known]
     if fresh:
         session.execute(insert(GalleryItem), fresh)
-        known = _known(session)
+        known = _known(session, products)
     return {pair: known[pair] for pair in wanted}
 
 
-def note_changes(session: Session, product_ids: Iterable[int]) -> None:
-    """Mark the products' items whose photo no longer shows the product as removed, and unmark those that are back."""
-    backed = exists().where(ProductPhoto.product_id == GalleryItem.product_id,
-                            ProductPhoto.sha256 == GalleryItem.sha256)
-    mine = GalleryItem.product_id.in_(list(product_ids))
+def note_changes(session: Session, product_ids: Iterable[int] | None = None) -> None:
+    """Mark the products' items whose photo no longer shows the product as removed, and unmark those that are back.
+
+    Call it in the transaction that changed the products' photos, or merged them or took them apart (with both ids).
+    Without ids all items are looked at.
+    """
     session.flush()
-    session.execute(update(GalleryItem).where(mine, GalleryItem.removed_at.is_(None), ~backed)
-                    .values(removed_at=now()).execution_options(synchronize_session=False))
-    session.execute(update(GalleryItem).where(mine, GalleryItem.removed_at.is_not(None), backed)
-                    .values(removed_at=None).execution_options(synchronize_session=False))
+    became = merged(session)
+    if product_ids is None:
+        _mark(session, GalleryItem.product_id.not_in(became) if became else GalleryItem.id > 0, GalleryItem.product_id)
+        touched = set(became)
+    else:
+        wanted = set(product_ids)
+        touched = {product for product, present in became.items() if product in wanted or present in wanted}
+        for some in _portions(wanted - touched):
+            _mark(session, GalleryItem.product_id.in_(some), GalleryItem.product_id)
+    for product in sorted(touched):
+        _mark(session, GalleryItem.product_id == product, became[product])
 
 
-def _known(session: Session) -> dict[tuple[int, str], int]:
-    rows = session.execute(select(GalleryItem.product_id, GalleryItem.sha256, GalleryItem.id)
-                           .where(GalleryItem.box == ""))
-    return {(product, sha256): number for product, sha256, number in rows}
+def read_state(session: Session) -> GalleryState:
+    """What the catalogue says now; the facts of every product, so for changes only (see `state_mark`)."""
+    rows = session.execute(select(Product.id, Product.key, Product.brand, Model.key)
+                           .outerjoin(Model, Model.id == Product.model_id))
+    # A model is known where it is not just the product's own key.
+    facts = {number: ProductFacts(key, brand, model if model and model != key else "")
+             for number, key, brand, model in rows}
+    return GalleryState(removed_ids(session), merged(session), facts)
+
+
+def state_mark(session: Session) -> StateMark:
+    """A cheap sign of the state, to poll."""
+    removed = session.execute(select(func.count(), func.max(GalleryItem.removed_at))
+                              .where(GalleryItem.removed_at.is_not(None))).one()
+    products = session.execute(select(func.count(), func.count(Product.merged_into_id),
+                                      func.coalesce(func.sum(Product.merged_into_id), 0),
+                                      func.coalesce(func.sum(Product.model_id), 0))).one()
+    return StateMark(removed[0], removed[1], products[0], products[1], int(products[2] or 0), int(products[3] or 0))
+
+
+def removed_ids(session: Session) -> frozenset[int]:
+    """The ids of all removed items."""
+    return frozenset(session.scalars(select(GalleryItem.id).where(GalleryItem.removed_at.is_not(None))))
+
+
+def merged(session: Session) -> dict[int, int]:
+    """Every product that was merged into another → the product it is now, however long the chain."""
+    steps = {number: into for number, into in session.execute(
+        select(Product.id, Product.merged_into_id).where(Product.merged_into_id.is_not(None))) if into is not None}
+    return {number: _end(steps, number) for number in steps}
+
+
+def outdated(session: Session, items: Iterable[int], shown: Mapping[int, int]) -> bool:
+    """Whether any of these items was removed, or a product of `shown` (id → what it is taken for) is another now.
+
+    Two statements that read a few rows by their primary key: every request asks this of just what it would show.
+    """
+    for some in _portions(items):
+        gone = select(GalleryItem.id).where(GalleryItem.id.in_(some), GalleryItem.removed_at.is_not(None)).limit(1)
+        if session.scalar(gone) is not None:
+            return True
+    return any(shown.get(product, product) != present for product, present in _present(session, shown).items())
+
+
+def _mark(session: Session, mine: ColumnElement[bool], product: object) -> None:
+    backed = exists().where(ProductPhoto.product_id == product, ProductPhoto.sha256 == GalleryItem.sha256)
+    for condition, value in ((GalleryItem.removed_at.is_(None) & ~backed, now()),
+                             (GalleryItem.removed_at.is_not(None) & backed, None)):
+        session.execute(update(GalleryItem).where(mine, condition).values(removed_at=value)
+                        .execution_options(synchronize_session=False))
+
+
+def _present(session: Session, shown: Mapping[int, int]) -> dict[int, int]:
+    """What each of these products is now."""
+    asked, steps = set(shown) | set(shown.values()), {}
+    waiting = set(asked)
+    while waiting:
+        found: dict[int, int] = {}
+        for some in _portions(waiting):
+            found.update((number, into) for number, into in session.execute(
+                select(Product.id, Product.merged_into_id)
+                .where(Product.id.in_(some), Product.merged_into_id.is_not(None))) if into is not None)
+        steps.update(found)
+        waiting = set(found.values()) - asked
+        asked |= waiting
+    return {product: _end(steps, product) for product in shown}
+
+
+def _portions(numbers: Iterable[int]) -> Iterator[list[int]]:
+    ordered = sorted(numbers)
+    for start in range(0, len(ordered), AT_ONCE):
+        yield ordered[start:start + AT_ONCE]
+
+
+def _end(steps: Mapping[int, int], number: int) -> int:
+    seen = {number}
+    while number in steps and steps[number] not in seen:
+        number = steps[number]
+        seen.add(number)
+    return number
+
+
+def _known(session: Session, products: set[int]) -> dict[tuple[int, str], int]:
+    statement = select(GalleryItem.product_id, GalleryItem.sha256, GalleryItem.id).where(GalleryItem.box == "")
+    return {(product, sha256): number for some in _portions(products) for product, sha256, number
+            in session.execute(statement.where(GalleryItem.product_id.in_(some)))}

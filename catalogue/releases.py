@@ -15,24 +15,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, BadRelease, Busy, NotFound, NothingLive
 from catalogue.files import PARTIAL, lock, new_folder, sweep_partial, sync_folder
-from catalogue.tables import Live, Release, now
+from catalogue.tables import Live, Release, Segment, now
 
 log = logging.getLogger(__name__)
-KINDS = ("network", "index", "detector", "task")
+KINDS = ("network", "index", "segment", "detector", "task")
 MANIFEST = "manifest.json"
 
 
 @dataclass
 class Draft:
-    """A release being written: put files in `folder` and facts in `manifest`; `name` is known once it is published."""
+    """A release being written: put files in `folder` and facts in `manifest`; `name` is known once it is published.
+
+    A segment's manifest names the index that it adds to as `base`; `replaces` are the base's segments whose items it
+    holds too: it takes their place in the transaction that records it.
+    """
 
     folder: Path
     manifest: dict[str, Any] = field(default_factory=dict)
+    replaces: tuple[str, ...] = ()
     name: str = ""
 
 
@@ -77,7 +82,7 @@ class Releases:
                 if made_with is not None and not (self.folder / str(made_with)).is_dir():
                     raise BadRelease(f"{made_with} was deleted while {draft.name} was made with it; train again")
                 self._place(staging, self.folder / draft.name)
-                self._record(draft.name)
+                self._record(draft.name, draft.replaces)
 
     def open(self, name: str) -> Published:
         """The release by name; `NotFound` if there is none, `BadRelease` if its manifest cannot be read."""
@@ -135,6 +140,13 @@ class Releases:
             return session.scalar(select(Release.name).join(Live, Live.release_id == Release.id)
                                   .where(Live.slot == slot))
 
+    def segments(self, index: str) -> list[str]:
+        """The names of the segments that add to an index, oldest first: one indexed read."""
+        base = select(Release.id).where(Release.name == index).scalar_subquery()
+        with Session(self.engine.execution_options(readonly=True)) as session:
+            return list(session.scalars(select(Release.name).join(Segment, Segment.release_id == Release.id)
+                                        .where(Segment.index_id == base).order_by(Segment.id)))
+
     def slots(self) -> dict[str, tuple[str, str | None]]:
         """Each slot's live release and the one before it."""
         with Session(self.engine.execution_options(readonly=True)) as session:
@@ -171,15 +183,18 @@ class Releases:
         return row[1]
 
     def prune(self, keep: int = 2) -> list[str]:
-        """Delete all but the live, the former, the newest `keep` of each kind, and the networks these name."""
+        """Delete all but the live, the former, the newest `keep` of each kind, the networks these name and the segments
+        that add to these."""
         with lock(self.folder / "releases.lock", "publishing or deleting releases", patience_s=60):
             return self._prune(keep)
 
     def _prune(self, keep: int) -> list[str]:
         releases = self.all()
         kept = {name for pair in self.slots().values() for name in pair if name}
-        for kind in KINDS:
+        for kind in set(KINDS) - {"segment"}:
             kept |= {release.name for release in [r for r in releases if r.kind == kind][:keep]}
+        kept |= {segment for release in releases if release.name in kept and release.kind == "index"
+                 for segment in self.segments(release.name)}
         kept |= {str(release.manifest["network"]) for release in releases
                  if release.name in kept and "network" in release.manifest}
         gone = [release.name for release in releases if release.name not in kept]
@@ -187,9 +202,11 @@ class Releases:
         for name in gone:
             with Session(self.engine) as session, session.begin():
                 row = session.scalars(select(Release).where(Release.name == name)).one()
-                held = select(Live.slot).where((Live.release_id == row.id) | (Live.former_id == row.id))
-                if session.scalar(held) is not None:  # promoted since we looked
+                own = [row.id, *session.scalars(select(Segment.index_id).where(Segment.release_id == row.id))]
+                held = select(Live.slot).where(Live.release_id.in_(own) | Live.former_id.in_(own))
+                if session.scalars(held).first() is not None:  # promoted since we looked, it or what it adds to
                     continue
+                session.execute(delete(Segment).where((Segment.index_id == row.id) | (Segment.release_id == row.id)))
                 session.delete(row)
             # Out of the way in one step: a deletion that is cut short must not leave half a release under its name.
             aside = self.folder / f"{PARTIAL}{name}"
@@ -208,11 +225,27 @@ class Releases:
         staging.rename(final)
         sync_folder(self.folder)
 
-    def _record(self, name: str) -> None:
+    def _record(self, name: str, replaces: tuple[str, ...]) -> None:
         release = self.open(name)
         with Session(self.engine) as session, session.begin():
-            if session.scalar(select(Release.id).where(Release.name == name)) is None:
-                session.add(Release(name=name, kind=release.kind, manifest=dict(release.manifest)))
+            row = session.scalars(select(Release).where(Release.name == name)).one_or_none()
+            if row is None:
+                row = Release(name=name, kind=release.kind, manifest=dict(release.manifest))
+                session.add(row)
+                session.flush()
+            if release.kind == "segment":
+                _attach(session, row, str(release.manifest["base"]), replaces)
+
+
+def _attach(session: Session, row: Release, base: str, replaces: tuple[str, ...]) -> None:
+    index_id = session.scalar(select(Release.id).where(Release.name == base))
+    if index_id is None:
+        raise BadRelease(f"{base} was deleted while {row.name} was added to it; add to the live index again")
+    folded = select(Release.id).where(Release.name.in_(replaces))
+    session.execute(delete(Segment).where(Segment.index_id == index_id, Segment.release_id.in_(folded)))
+    mine = select(Segment.id).where(Segment.index_id == index_id, Segment.release_id == row.id)
+    if session.scalar(mine) is None:
+        session.add(Segment(index_id=index_id, release_id=row.id))
 
 
 def _digests(folder: Path) -> dict[str, str]:

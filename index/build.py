@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from catalogue.errors import NotFound
-from catalogue.gallery_items import register
+from catalogue.gallery_items import note_changes, register
 from catalogue.photos import PhotoStore
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.releases import Published, Releases
@@ -44,6 +44,8 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
             network=network.name, preprocessing=asdict(embedder.card.preprocessing),
             width=embedder.card.width, items=len(gallery.ids), products=len(gallery.product_ids),
             measures=evaluate(gallery), decision=decision.as_dict() if decision else None)
+    with Session(database) as session, session.begin():
+        note_changes(session)  # a photo may have left its product between our reading and our naming its item
     return draft.name
 
 

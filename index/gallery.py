@@ -69,6 +69,15 @@ class Gallery:
         np.savez(folder / ITEMS_FILE, **columns)
 
 
+def read_shown(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read only which product (n,) and which photo (n,) the items of a gallery show, without their vectors."""
+    try:
+        with np.load(folder / ITEMS_FILE, allow_pickle=False) as columns:
+            return columns["products"], columns["photos"]
+    except (OSError, KeyError, ValueError) as error:
+        raise BadRelease(f"the index in {folder} cannot be read ({error}); build it again") from error
+
+
 def read_gallery(folder: Path) -> tuple[Gallery, Any]:
     """Read a gallery and its FAISS index; `BadRelease` if they are damaged or do not belong together."""
     import faiss

@@ -1,4 +1,4 @@
-"""Exact search: a query's vectors against the gallery, the best item of each product, as many products as wanted."""
+"""Exact search in one part of an index: the nearest items of a gallery by its FAISS index, and their scores."""
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -10,64 +10,56 @@ import numpy as np
 from index.gallery import Gallery
 
 MOST_ON_GPU = 2048  # the k that faiss selects on a GPU
+CHUNK = 4096
 
 
 @dataclass(frozen=True)
 class Match:
-    """A product found: its id, the best item's score (cosine similarity), that item's photo and row."""
+    """A product found: its id, the best item's score (cosine similarity), that item's photo and gallery-item id.
+
+    `own_product_id` is the product that the item was made for: another than `product_id` where that was merged since.
+    """
 
     product_id: int
     score: float
     sha256: str
-    row: int
+    item: int
+    own_product_id: int
 
 
-class Searcher:
-    """A gallery with its FAISS index, on a GPU where faiss finds one."""
+class Part:
+    """A gallery with its FAISS index, on a GPU where faiss finds one: a base index or a segment that adds to it."""
 
-    def __init__(self, gallery: Gallery, index: Any) -> None:
+    def __init__(self, name: str, gallery: Gallery, index: Any) -> None:
+        self.name = name
         self.gallery = gallery
         self.index = on_gpu(index)
         # faiss indexes on a GPU are not safe from several threads, those on a CPU are.
         self._turn: AbstractContextManager[object] = nullcontext() if self.index is index else threading.Lock()
         self._cpu_index = index
 
-    def search(self, vectors: np.ndarray, products: int) -> list[Match]:
-        """Return up to `products` distinct products for one query seen in v views (v, d), best first.
+    def nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, float]:
+        """Return the rows of the k items nearest to each view (v, d), and the score no other item can be above.
 
-        A product's score is its best item's best score over the views. Many items of one product never crowd others
-        out: the search widens until enough products are found or the gallery is exhausted.
+        That is −1 less a little where there are no other items.
         """
         total = len(self.gallery.ids)
-        k = min(total, 4 * products)
-        while True:
-            best = self._best_rows(vectors, k)
-            if len(best) >= products or k >= total:
-                ranked = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))
-                return [Match(product, score, str(self.gallery.photos[row]), row)
-                        for product, (score, row) in ranked[:products]]
-            k = min(total, 4 * k)
-
-    def score(self, vectors: np.ndarray, product_id: int) -> Match:
-        """Return one product's best item for the query's views (v, d), however far down it ranks."""
-        rows = np.flatnonzero(self.gallery.products == product_id)
-        scores = (self.gallery.vectors[rows] @ vectors.T).max(1)
-        best = int(rows[scores.argmax()])
-        return Match(product_id, float(scores.max()), str(self.gallery.photos[best]), best)
-
-    def _best_rows(self, vectors: np.ndarray, k: int) -> dict[int, tuple[float, int]]:
-        if not k:
-            return {}
         searched = self.index if k <= MOST_ON_GPU else self._cpu_index
         with self._turn:
-            scores, ids = searched.search(np.ascontiguousarray(vectors, dtype=np.float32), k)
-        best: dict[int, tuple[float, int]] = {}
-        for score, number in zip(scores.ravel().tolist(), ids.ravel().tolist(), strict=True):
-            row = self.gallery.row_of[number]
-            product = int(self.gallery.products[row])
-            if product not in best or score > best[product][0]:
-                best[product] = (score, row)
-        return best
+            scores, ids = searched.search(np.ascontiguousarray(vectors, dtype=np.float32), min(k, total))
+        rows = np.array([self.gallery.row_of[number] for number in set(ids.ravel().tolist())], np.int64)
+        return rows, float(scores[:, -1].max()) if k < total else -2.0
+
+    def scores(self, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return the rows' best scores (r,) over the views (v, d), the same for the same vector wherever it lies.
+
+        A matrix product's last bit depends on what stands around a row; equal photos must tie in every arrangement.
+        """
+        found = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), CHUNK):
+            some = self.gallery.vectors[rows[start:start + CHUNK]]
+            found[start:start + CHUNK] = np.max([(some * view).sum(1) for view in vectors], axis=0)
+        return found
 
 
 def on_gpu(index: Any) -> Any:

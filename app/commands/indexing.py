@@ -1,4 +1,4 @@
-"""`solesearch index`: build and evaluate."""
+"""`solesearch index`: build, add and evaluate."""
 
 import json
 from pathlib import Path
@@ -16,12 +16,13 @@ from catalogue.releases import Published
 from catalogue.snapshots import open_snapshot
 
 if TYPE_CHECKING:
+    from index.add import Added
     from index.gallery import Gallery
 
 
 @click.group()
 def index() -> None:
-    """Build and evaluate the search index."""
+    """Build, add to and evaluate the search index."""
 
 
 @index.command()
@@ -31,6 +32,25 @@ def build(name: str | None) -> None:
     stores = open_stores(read_settings())
     network = stores.releases.open(name) if name else stores.releases.newest("network")
     click.echo(build_with_bar(stores, network))
+
+
+@index.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def add(as_json: bool) -> None:
+    """Add the product photos that came since to the live index, as a segment; serving workers take it up.
+
+    The decision (what is exact, what unknown) stays the base's own until the next `index build`.
+    """
+    stores = open_stores(read_settings())
+    live = stores.releases.live("index")
+    done = add_with_bar(stores, live)
+    if as_json:
+        click.echo(json.dumps({"added": done.added, "segment": done.segment, "waiting": done.waiting}))
+        return
+    if done.waiting:
+        click.echo(f"{done.waiting} photos cannot be read and wait; `solesearch catalogue verify` names them", err=True)
+    click.echo(f"{done.added} photos added to {live.name} by {done.segment}" if done.segment
+               else f"nothing to add: {live.name} holds every photo that can be read")
 
 
 @index.command()
@@ -54,11 +74,18 @@ def evaluate(release: str | None, queries: Path | None, sets: tuple[str, ...], a
 def build_with_bar(stores: Stores, network: Published) -> str:
     """Build an index with a progress bar; return its release's name."""
     from index.build import build as build_index
-    digest = str(network.manifest.get("snapshot", ""))
-    sides = {photo.sha256: photo.split for photo in open_snapshot(stores.snapshots, digest).photos} if digest else {}
     with counting("index") as move:
         return build_index(stores.database, stores.photos, stores.releases, network, embedder_of(stores, network),
-                           sides, move)
+                           _sides(stores, network), move)
+
+
+def add_with_bar(stores: Stores, opened: Published) -> "Added":
+    """Add to an index what the catalogue has and it lacks, with a progress bar where photos must be embedded."""
+    from index.add import add as add_to_index
+    network = network_of(stores, opened)
+    with counting("index add") as move:
+        return add_to_index(stores.database, stores.photos, stores.releases, opened,
+                            lambda: embedder_of(stores, network), _sides(stores, network), move)
 
 
 def table(found: dict[str, Any]) -> str:
@@ -73,6 +100,12 @@ def table(found: dict[str, Any]) -> str:
             lines.append(f"{name:10} {row['queries']:8d} {row['products']:9d} {row['recall@1']:9.3f} {interval:>16} "
                          f"{row['recall@5']:6.3f} {row['recall@10']:6.3f} {row['mAP@10']:7.3f}")
     return "\n".join([str(found["release"]), *lines])
+
+
+def _sides(stores: Stores, network: Published) -> dict[str, str]:
+    """Each photo's side in the snapshot that the network was trained on."""
+    digest = str(network.manifest.get("snapshot", ""))
+    return {photo.sha256: photo.split for photo in open_snapshot(stores.snapshots, digest).photos} if digest else {}
 
 
 def _index(stores: Stores, name: str | None) -> Published:

@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 def identify(photo: Path, as_json: bool) -> None:
     """Name the shoe in PHOTO (`-` for standard input), with the engine that serves."""
     from app.answers import answer_photo
+    from app.live import LiveIndex
     from catalogue.photos import read_image
-    from index.engine import Engine
     stores = open_stores(read_settings())
-    index = stores.releases.live("index")
-    network = network_of(stores, index)
+    stores.releases.live("index")
     image = read_image(_read(photo))
-    engine = Engine(index, network, embedder_of(stores, network))
-    answer = answer_photo(stores.readers, engine, image)
+    live = LiveIndex(stores)
+    live.refresh()
+    answer = answer_photo(stores.readers, live.current(), image)
+    if live.problem:
+        click.echo(f"Warning: {live.problem}", err=True)
     if as_json:
         click.echo(answer.model_dump_json(indent=1))
         return

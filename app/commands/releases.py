@@ -6,7 +6,8 @@ import click
 
 from app.settings import read_settings
 from app.wiring import Stores, embedder_of, network_of, open_stores
-from catalogue.errors import BadInput
+from catalogue.errors import BadInput, Busy
+from catalogue.releases import Published
 
 
 @click.command()
@@ -42,6 +43,11 @@ def releases(prune: bool, as_json: bool) -> None:
         return
     marks = {pair["live"]: f"live in {slot}" for slot, pair in slots.items()}
     for release in found:
+        if release.kind == "segment":
+            base = str(release.manifest["base"])
+            used = "adds" if release.name in stores.releases.segments(base) else "folded; added"
+            click.echo(f"{release.name:26} {release.manifest['items']:6d} photos  {used} to {base}")
+            continue
         measures = release.manifest.get("measures", {})
         recall = measures.get("recall@1", measures.get("unseen_recall1"))
         click.echo(f"{release.name:26} {'' if recall is None else f'recall@1 {recall:.3f}':16} "
@@ -67,5 +73,16 @@ def promote_gated(stores: Stores, slot: str, name: str, force: bool) -> str:
         check_size(candidate, running)
         if not found:
             lines.append("too few held-out photos to compare the two: nothing was measured")
+    lines += _brought_up_to_date(stores, candidate)
     stores.releases.promote(slot, name, instead_of=live)
     return "\n".join([*lines, f"{name} is live in {slot}"])
+
+
+def _brought_up_to_date(stores: Stores, candidate: Published) -> list[str]:
+    """Add to the candidate what came while it was built, before it is live: nothing that was found must go missing."""
+    from app.commands.indexing import add_with_bar
+    try:
+        done = add_with_bar(stores, candidate)
+    except Busy as error:
+        return [f"what came since it was built is not in it yet ({error}), then `solesearch index add`"]
+    return [f"{done.added} photos that came since it was built were added by {done.segment}"] if done.segment else []

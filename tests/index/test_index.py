@@ -23,7 +23,8 @@ from index.engine import Engine
 from index.evaluate import evaluate, evaluate_queries
 from index.gallery import Gallery, read_gallery
 from index.gate import Comparison, check, check_size, compare
-from index.search import Searcher
+from index.search import Part
+from index.view import View, view_of
 
 
 def made_gallery(products: int = 40, photos: int = 4, noise: float = 0.15, seed: int = 0, width: int = 32) -> Gallery:
@@ -43,9 +44,9 @@ def made_gallery(products: int = 40, photos: int = 4, noise: float = 0.15, seed:
         brands=np.array(["A", "A", "B", "B"] * (products // 4)), models=np.repeat(np.arange(products // 2), 2))
 
 
-def searcher(gallery: Gallery, folder) -> Searcher:
+def searcher(gallery: Gallery, folder) -> View:
     gallery.write(folder)
-    return Searcher(*read_gallery(folder))
+    return view_of((Part("index-made", *read_gallery(folder)),))
 
 
 def fitted_on_itself(gallery: Gallery) -> Decision | None:
