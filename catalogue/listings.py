@@ -87,7 +87,10 @@ def content_hash(found: FoundListing, photos: Sequence[FoundPhoto]) -> str:
 
 def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Sequence[FoundPhoto]) -> Saved:
     """Insert or update one listing with its product, photo links and price history; say what that changed."""
-    photos = list({photo.facts.sha256: photo for photo in reversed(photos)}.values())[::-1]
+    once: dict[str, FoundPhoto] = {}
+    for photo in photos:
+        once.setdefault(photo.facts.sha256, photo)
+    photos = list(once.values())
     listing = session.scalar(select(Listing).where(Listing.shop_id == shop_id, Listing.url == found.url))
     digest = content_hash(found, photos)
     if listing is not None and listing.content_hash == digest and listing.gone_at is None:

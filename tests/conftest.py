@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,49 @@ from app.settings import Settings
 from app.wiring import Stores, open_stores
 from catalogue.imports import import_path
 from catalogue.products_csv import ProductRow, write_products
+from tests.postgres import ASKED, Cluster, missing, running
 
 REAL_PHOTOS = os.environ.get("SOLESEARCH_TEST_PHOTOS", "")
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL server; the test is skipped where there is none."""
+    if reason := missing():
+        pytest.skip(reason)
+    with running() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def wanted_cluster(request: pytest.FixtureRequest) -> Cluster | None:
+    """The PostgreSQL server that SOLESEARCH_TEST_POSTGRES=1 asks for; without it tests run on SQLite."""
+    return request.getfixturevalue("cluster") if ASKED else None
+
+
 @pytest.fixture
-def stores(tmp_path: Path) -> Stores:
+def new_database(wanted_cluster: Cluster | None) -> Iterator[Callable[[], str]]:
+    """A function that gives the URL of a fresh database; an empty one means SQLite in the data folder."""
+    made: list[str] = []
+
+    def make() -> str:
+        if wanted_cluster is None:
+            return ""
+        made.append(wanted_cluster.migrated())
+        return made[-1]
+
+    yield make
+    for url in made:
+        assert wanted_cluster is not None
+        wanted_cluster.drop(url)
+
+
+@pytest.fixture
+def stores(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Stores]:
     """An empty catalogue in a folder of its own."""
-    return open_stores(Settings(data_dir=tmp_path / "data", threads=2))
+    made = open_stores(Settings(data_dir=tmp_path / "data", threads=2, database_url=new_database()))
+    yield made
+    made.database.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +110,8 @@ def stocked(stores: Stores, make_folder: Callable[..., Path], tmp_path: Path) ->
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, make_folder: Callable[..., Path]) -> Stores:
+def trained(tmp_path_factory: pytest.TempPathFactory, make_folder: Callable[..., Path],
+            wanted_cluster: Cluster | None) -> Stores:
     """A catalogue with a network trained for a moment and a live index; tests must not change it."""
     from app.commands.indexing import build_with_bar
     from app.commands.releases import promote_gated
@@ -83,7 +119,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, make_folder: Callable[...,
     from catalogue.snapshots import SplitShares, take_snapshot
     from training.recipes import Recipe
     folder = tmp_path_factory.mktemp("trained")
-    made = open_stores(Settings(data_dir=folder / "data", threads=2, poll_s=0.1))
+    url = wanted_cluster.migrated() if wanted_cluster else ""
+    made = open_stores(Settings(data_dir=folder / "data", threads=2, poll_s=0.1, database_url=url))
     import_path(made.database, made.photos, make_folder(folder / "folder", models=9))
     snapshot = take_snapshot(made.database, made.snapshots, SplitShares(val=0.2, unseen=0.3))
     name = train_with_bars(made, snapshot, Recipe(size=32, epochs=4, views=8, batch=16, precision="fp32", geometry=0.2))

@@ -108,7 +108,10 @@ def serve() -> Iterator[Callable[[FastAPI], str]]:
 
 
 @pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    opened = open_database(f"sqlite:///{tmp_path}/catalogue.db")
-    Table.metadata.create_all(opened)
-    return opened
+def engine(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Engine]:
+    url = new_database()
+    opened = open_database(url or f"sqlite:///{tmp_path}/catalogue.db")
+    if not url:
+        Table.metadata.create_all(opened)
+    yield opened
+    opened.dispose()
