@@ -1,13 +1,11 @@
 """XML answers, gzipped or broken, read element by element: what can be read is, and `problem` says what could not."""
 
-import gzip
-import io
 import re
-import zlib
 from collections.abc import Iterator
-from typing import Any
 
 from lxml import etree
+
+from crawler.unpacking import Unpacked
 
 # An ampersand that begins no entity: shops paste addresses into XML as they are.
 _BARE = re.compile(rb"&(?!(?:#\d{1,8}|#x[0-9a-fA-F]{1,6}|[A-Za-z]\w{1,8});)")
@@ -52,7 +50,7 @@ class XmlAnswer:
 
 def local_name(node: etree._Element) -> str:
     """The name of an element without its namespace, in lower case; empty for comments and the like."""
-    return etree.QName(node).localname.lower() if isinstance(node.tag, str) else ""
+    return node.tag.rpartition("}")[2].rpartition(":")[2].lower() if isinstance(node.tag, str) else ""
 
 
 def _forget(node: etree._Element) -> None:
@@ -69,8 +67,7 @@ class _Stream:
     def __init__(self, data: bytes, max_bytes: int) -> None:
         self.problem = ""
         self._left = self._max = max_bytes
-        packed = data[:2] == b"\x1f\x8b"
-        self._file: Any = gzip.GzipFile(fileobj=io.BytesIO(data)) if packed else io.BytesIO(data)
+        self._file = Unpacked(data)
         self._wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         self._rest = b""
         self._begun = False
@@ -94,11 +91,8 @@ class _Stream:
         return _BARE.sub(b"&amp;", whole)
 
     def _unpacked(self, size: int) -> bytes:
-        try:
-            chunk: bytes = self._file.read(size)
-        except (OSError, EOFError, zlib.error) as error:
-            self.problem = f"it is broken gzip ({error})"
-            return b""
+        chunk = self._file.read(size) or b""
+        self.problem = self._file.problem
         if len(chunk) > self._left:
             self.problem = f"it is larger than {self._max:,} bytes; the rest was left out"
         chunk = chunk[:self._left]

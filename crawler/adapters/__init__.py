@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import urljoin
 
 from catalogue.errors import BadInput
 from crawler.adapters.entries import AdapterPage, Entry
@@ -44,13 +45,14 @@ def first_addresses(shop_url: str, settings: ShopSettings) -> list[str]:
         return list(settings.start)
     if settings.adapter == "api":
         return [api_address(_api(settings))]
-    usual = {"shopify": shopify_address, "woocommerce": woocommerce_address}.get(settings.adapter)
+    usual = {"shopify": shopify_address, "woocommerce": woocommerce_address,
+             "sitemap": lambda shop: urljoin(shop, "/sitemap.xml")}.get(settings.adapter)
     return [usual(shop_url) if usual else shop_url]
 
 
 def read(body: bytes, url: str, headers: Mapping[str, str], shop_url: str, settings: ShopSettings,
          told: Sequence[Facts] = ()) -> AdapterPage:
-    """Read an answer that came from `url`; `headers` have lower-case names, `told` is what came with the `Following`.
+    """Read an answer that came from `url` with `headers`; `told` is what came with the `Following`.
 
     Odd data never raises: what cannot be read is left out and named in `problem`. `FetchFailed` if nothing of the
     answer can be read, `BadInput` for a shop whose settings name no adapter.
@@ -58,7 +60,8 @@ def read(body: bytes, url: str, headers: Mapping[str, str], shop_url: str, setti
     reader = _READERS.get(settings.adapter)
     if reader is None:
         raise BadInput(f"a shop with adapter = \"{settings.adapter}\" has no answers to read; its pages are visited")
-    return reader(_Answer(body, url, headers, shop_url, settings, told))
+    named = {name.lower(): value for name, value in headers.items()}
+    return reader(_Answer(body, url, named, shop_url, settings, told))
 
 
 def needs_page(entry: Entry, settings: ShopSettings) -> bool:

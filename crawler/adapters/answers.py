@@ -22,6 +22,11 @@ def words(value: Any, longest: int = 500) -> str:
     return clean(html.unescape(value) if isinstance(value, str) else value, longest)
 
 
+def not_listings(unread: int, total: int, what: str) -> str:
+    """A sentence on items without name or address, if they are too many to be the odd ones that every shop has."""
+    return f"{unread} of {total} {what} have no name or address" if unread * 2 > total else ""
+
+
 def number_in(url: str, name: str, otherwise: int) -> int:
     """The number that a parameter of an address's query has."""
     found = dict(parse_qsl(urlsplit(url).query)).get(name, "")

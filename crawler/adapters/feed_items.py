@@ -1,14 +1,13 @@
 """The items of a Google Merchant feed as they are written, one at a time: RSS, Atom, tab- or comma-separated."""
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Iterator
 
 from lxml import etree
 
 from catalogue.errors import FetchFailed
+from crawler.unpacking import Unpacked
 from crawler.xml_answers import XmlAnswer, local_name
 
 MAX_BYTES = 400_000_000
@@ -46,7 +45,8 @@ class FeedItems:
         self.problem = answer.problem
 
     def _of_table(self) -> Iterator[Item]:
-        lines = io.TextIOWrapper(_unpacked(self._body), encoding="utf-8-sig", errors="replace", newline="")
+        stream = Unpacked(self._body)
+        lines = io.TextIOWrapper(io.BufferedReader(stream), encoding="utf-8-sig", errors="replace", newline="")
         try:
             header = lines.readline(_LONGEST_CELL)
             mark = "\t" if "\t" in header else ";" if header.count(";") > header.count(",") else ","
@@ -59,8 +59,9 @@ class FeedItems:
             for row in csv.reader((line.replace("\0", "") for line in lines), delimiter=mark):
                 if any(row):
                     yield {name: [cell] for name, cell in zip(names, row, strict=False) if cell and name in _WANTED}
-        except (csv.Error, OSError, EOFError, zlib.error) as error:
-            self.problem = f"it is broken ({error}); what came before was read"
+        except csv.Error as error:
+            self.problem = f"it is a broken table ({error}); what came before was read"
+        self.problem = self.problem or stream.problem
 
 
 def _item(node: etree._Element) -> Item:
@@ -74,19 +75,10 @@ def _item(node: etree._Element) -> Item:
         # Atom's links are attributes; its other relations lead elsewhere.
         text = part.text or ("" if part.get("rel", "alternate") != "alternate" else part.get("href") or "")
         if text.strip():
-            of = google if part.tag.startswith(_GOOGLE) else plain
+            of = google if str(part.tag).startswith(_GOOGLE) else plain
             of.setdefault(name, []).append(text.strip())
     return {**plain, **google}
 
 
 def _beginning(body: bytes) -> bytes:
-    try:
-        return _unpacked(body).read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
-    except (OSError, EOFError, zlib.error):
-        return b""
-
-
-def _unpacked(body: bytes) -> io.BytesIO | gzip.GzipFile:
-    """The bytes as a stream, gunzipped if they begin like gzip, whatever the headers said."""
-    plain = io.BytesIO(body)
-    return gzip.GzipFile(fileobj=plain) if body[:2] == b"\x1f\x8b" else plain
+    return (Unpacked(body).read(512) or b"").removeprefix(b"\xef\xbb\xbf").lstrip()

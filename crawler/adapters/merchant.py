@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit, urlunsplit
 
 from catalogue.identity import plain
-from crawler.adapters.answers import words
+from crawler.adapters.answers import not_listings, words
 from crawler.adapters.colourways import Variant, joined
 from crawler.adapters.entries import AdapterPage, Entry
 from crawler.adapters.feed_items import FeedItems, Item
@@ -47,7 +47,7 @@ def read_feed(body: bytes, url: str, headers: Mapping[str, str], shop_url: str) 
         elif same_site(sold.page, shop_url):
             key = (sold.whole.group, plain(sold.variant.colour)) if sold.whole.group else ("", sold.page)
             groups.setdefault(key, []).append(sold)
-    problem = source.problem or (f"{unread} of {number} items have no title or address" if unread else "")
+    problem = source.problem or not_listings(unread, number, "items")
     if number and not groups and not problem:
         problem = f"none of its {number} items leads to a page of {urlsplit(shop_url).netloc}"
     return AdapterPage(tuple(_entries(groups)), (), problem)

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from catalogue.errors import FetchFailed
-from crawler.adapters.answers import json_of, words
+from crawler.adapters.answers import json_of, not_listings, words
 from crawler.adapters.colourways import Variant, colourways, exact
 from crawler.adapters.entries import AdapterPage, Entry, Following
 from crawler.facts import Facts, currency_code, gtin, money
@@ -37,7 +37,7 @@ def read_api(body: bytes, url: str, shop_url: str, api: ProductApi, currency: st
         read = _item(item, shop_url, api, currency)
         entries += read
         unread += not read
-    problem = f"{unread} of {len(items)} items have no title or address" if unread else ""
+    problem = not_listings(unread, len(items), "items")
     next_url, lost = _next(data, url, api, len(items))
     return AdapterPage(tuple(entries), (Following(next_url),) if next_url else (), problem or lost)
 

@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 from catalogue.errors import FetchFailed
 from catalogue.identity import plain
-from crawler.adapters.answers import json_of, number_in, with_query, words
+from crawler.adapters.answers import json_of, not_listings, number_in, with_query, words
 from crawler.adapters.colourways import Variant, are_sizes, by_colour, colourways, exact, is_colour, is_size, placed
 from crawler.adapters.entries import AdapterPage, Entry, Following
 from crawler.facts import Facts, gtin
@@ -37,7 +37,7 @@ def read_shopify(body: bytes, url: str, shop_url: str, currency: str) -> Adapter
         found = _product(product, _products_at(url, shop_url), currency) if isinstance(product, dict) else []
         entries += found
         unread += not found
-    problem = f"{unread} of {len(products)} products have no name or address" if unread else ""
+    problem = not_listings(unread, len(products), "products")
     per_page, page = number_in(url, "limit", _DEFAULT_PER_PAGE), number_in(url, "page", 1)
     if not products:
         return AdapterPage()

@@ -1,7 +1,7 @@
 """WooCommerce: the pages of its Store API, and the variations of what is sold in several colours."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -9,10 +9,10 @@ from urllib.parse import urljoin, urlsplit
 
 from catalogue.errors import FetchFailed
 from catalogue.identity import plain
-from crawler.adapters.answers import json_of, number_in, with_query, words
+from crawler.adapters.answers import json_of, not_listings, number_in, with_query, words
 from crawler.adapters.colourways import Variant, by_colour, colourways, exact, is_colour, is_size, placed
 from crawler.adapters.entries import AdapterPage, Entry, Following
-from crawler.facts import Facts, currency_code, gtin
+from crawler.facts import Facts, currency_code, gtin, style_code
 from crawler.links import absolute, page_link
 from crawler.offers import many
 
@@ -45,14 +45,14 @@ def read_woocommerce(body: bytes, url: str, headers: Mapping[str, str], told: Se
         entries = _variations(known, url, told)
     else:
         for item in known:
-            if _sells_colours(item):
+            if item.get("type") == "variable" and (_several(item, is_colour) or _several(item, is_size)):
                 following.append(_variations_of(item, url))
             else:
                 entries += _product(item, url)
     if next_page := _next_page(url, headers, len(items)):
         following.append(Following(next_page, tuple(told)))
     return AdapterPage(tuple(entries), tuple(following),
-                       f"{unread} of {len(items)} products have no name or address" if unread else "")
+                       not_listings(unread, len(items), "products"))
 
 
 def _next_page(url: str, headers: Mapping[str, str], here: int) -> str:
@@ -63,9 +63,13 @@ def _next_page(url: str, headers: Mapping[str, str], here: int) -> str:
 
 
 def _variations_of(item: dict[str, Any], url: str) -> Following:
-    number = words(item.get("id"))
-    return Following(with_query(url, page=None, per_page=PER_PAGE, type="variation", parent=number),
-                     (replace(_whole(item), group=number, images=_images(item, url)),))
+    """Where a product's colours and sizes are told; it goes along as a group if it has several colours."""
+    number = words(item.get("id"), 200)
+    group = number if _several(item, is_colour) else ""
+    code = style_code("", words(item.get("sku")))
+    return Following(
+        with_query(url.partition("?")[0], type="variation", parent=number, per_page=PER_PAGE),
+        (replace(_whole(item), group=group, style_code="" if group else code, images=_images(item, url)),))
 
 
 def _whole(item: dict[str, Any]) -> Facts:
@@ -76,13 +80,12 @@ def _whole(item: dict[str, Any]) -> Facts:
 
 
 def _product(item: dict[str, Any], url: str) -> list[Entry]:
-    """A product of one colour; of its sizes the list only says that they exist."""
+    """A product that is sold in one colour and at most one size."""
     price, list_price, currency = _prices(item)
     available = _flag(item.get("is_in_stock"))
     one = Variant(price=price, list_price=list_price, currency=currency, available=available,
                   sku=words(item.get("sku")), gtin=_gtin(item), images=_images(item, url))
-    sizes = _terms(item, is_size) if item.get("type") == "variable" else _terms(item, is_size)[:1]
-    return colourways(_page(item, url), _whole(item), [replace(one, size=size[:40]) for size in sizes] or [one])
+    return colourways(_page(item, url), _whole(item), [replace(one, size="".join(_terms(item, is_size)[:1])[:40])])
 
 
 def _variations(items: list[dict[str, Any]], url: str, told: Sequence[Facts]) -> list[Entry]:
@@ -94,12 +97,13 @@ def _variations(items: list[dict[str, Any]], url: str, told: Sequence[Facts]) ->
     entries: list[Entry] = []
     for number, group in groups.items():
         parent = parents.get(number) or (told[0] if len(told) == 1 else None)
-        whole = parent or replace(_whole(group[0]), group=number)
+        whole = parent or replace(_whole(group[0]), group=number[:200])
         variants = [_variant(item, url) for item in group]
-        images = _shared_gallery(whole.images, variants)
-        variants = [replace(one, images=tuple(images.get(plain(one.colour), one.images))) for one in variants]
-        entries += colourways(_page(group[0], url), replace(whole, images=(), style_code=""), variants,
-                              always_named=bool(parent))
+        several = bool(parent and parent.group) or len(by_colour(variants)) > 1
+        images = _shared_gallery(whole.images, variants) if several else {}
+        shared = () if several else whole.images
+        variants = [replace(one, images=(*shared, *images.get(plain(one.colour), one.images))) for one in variants]
+        entries += colourways(_page(group[0], url), whole, variants, always_named=several)
     return entries
 
 
@@ -122,15 +126,15 @@ def _shared_gallery(gallery: tuple[str, ...], variants: list[Variant]) -> dict[s
     return placed(gallery, tags, colours) if len(colours) > 1 and apart == set(colours) else {}
 
 
-def _sells_colours(item: dict[str, Any]) -> bool:
-    return item.get("type") == "variable" and len({plain(term) for term in _terms(item, is_colour)} - {""}) > 1
+def _several(item: dict[str, Any], wanted: Callable[[str], bool]) -> bool:
+    return len({plain(term) for term in _terms(item, wanted)} - {""}) > 1
 
 
 def _is_variation(item: dict[str, Any]) -> bool:
     return item.get("type") == "variation" or (bool(item.get("parent")) and bool(item.get("variation")))
 
 
-def _terms(item: dict[str, Any], wanted: Any) -> list[str]:
+def _terms(item: dict[str, Any], wanted: Callable[[str], bool]) -> list[str]:
     """The values of an item's attributes whose name is `wanted`: of its list, else of the line variations have."""
     found = [value for name, values in _attributes(item) if wanted(name) for value in values]
     return list(dict.fromkeys(value for value in found if value))
