@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.orm import Session
 
-from catalogue.gallery_items import merged, outdated, removed_ids
-from catalogue.queries import ProductCard, product_cards
+from catalogue.gallery_items import any_removed, merged, removed_ids
+from catalogue.queries import ProductCard, present_ids, product_cards
 from index.engine import Engine, Identification, Seen
 from index.search import Match
 
@@ -101,7 +101,7 @@ def _current(readers: SqlEngine, engine: Engine,
     """Search until nothing that the answer depends on has left the catalogue or was merged.
 
     The engine's view is as old as the last poll. So every request asks the catalogue of just the items it would answer
-    with (two reads by primary key, about a millisecond) and searches again in the rare case that something changed: a
+    with (reads by primary key) and searches again in the rare case that something changed: a
     removal holds from the moment it is committed, in every worker. A counter of changes would be one read, but each
     crawl would have to lock its row until it commits, and crawls run side by side.
     """
@@ -113,7 +113,9 @@ def _current(readers: SqlEngine, engine: Engine,
         taken_for = {match.own_product_id: match.product_id for match in found.evidence}
         cards: dict[int, ProductCard] = {}
         with Session(readers) as session:
-            if outdated(session, [match.item for match in found.evidence], taken_for):
+            present = present_ids(session, taken_for)
+            if any_removed(session, [match.item for match in found.evidence]) or any(
+                    present.get(own, now) != now for own, now in taken_for.items()):
                 view = view.now(removed_ids(session), merged(session))
             else:
                 cards = product_cards(session, shown | {found.predicted or 0})

@@ -4,16 +4,15 @@ An item never moves to another product. Where a product was merged into another,
 item is removed when no row of `product_photos` says that its photo shows the product which its own one is now.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from catalogue.queries import portions
 from catalogue.tables import GalleryItem, Model, Product, ProductPhoto, now
-
-AT_ONCE = 1000  # names in one statement, below the limits of both databases
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def note_changes(session: Session, product_ids: Iterable[int] | None = None) -> 
     else:
         wanted = set(product_ids)
         touched = {product for product, present in became.items() if product in wanted or present in wanted}
-        for some in _portions(wanted - touched):
+        for some in portions(wanted - touched):
             _mark(session, GalleryItem.product_id.in_(some), GalleryItem.product_id)
     for product in sorted(touched):
         _mark(session, GalleryItem.product_id == product, became[product])
@@ -110,16 +109,10 @@ def merged(session: Session) -> dict[int, int]:
     return {number: _end(steps, number) for number in steps}
 
 
-def outdated(session: Session, items: Iterable[int], shown: Mapping[int, int]) -> bool:
-    """Whether any of these items was removed, or a product of `shown` (id → what it is taken for) is another now.
-
-    Two statements that read a few rows by their primary key: every request asks this of just what it would show.
-    """
-    for some in _portions(items):
-        gone = select(GalleryItem.id).where(GalleryItem.id.in_(some), GalleryItem.removed_at.is_not(None)).limit(1)
-        if session.scalar(gone) is not None:
-            return True
-    return any(shown.get(product, product) != present for product, present in _present(session, shown).items())
+def any_removed(session: Session, items: Iterable[int]) -> bool:
+    """Whether any of these items was removed: a few rows read by their primary key, for every request to ask."""
+    removed = select(GalleryItem.id).where(GalleryItem.removed_at.is_not(None)).limit(1)
+    return any(session.scalar(removed.where(GalleryItem.id.in_(some))) is not None for some in portions(items))
 
 
 def _mark(session: Session, mine: ColumnElement[bool], product: object) -> None:
@@ -128,28 +121,6 @@ def _mark(session: Session, mine: ColumnElement[bool], product: object) -> None:
                              (GalleryItem.removed_at.is_not(None) & backed, None)):
         session.execute(update(GalleryItem).where(mine, condition).values(removed_at=value)
                         .execution_options(synchronize_session=False))
-
-
-def _present(session: Session, shown: Mapping[int, int]) -> dict[int, int]:
-    """What each of these products is now."""
-    asked, steps = set(shown) | set(shown.values()), {}
-    waiting = set(asked)
-    while waiting:
-        found: dict[int, int] = {}
-        for some in _portions(waiting):
-            found.update((number, into) for number, into in session.execute(
-                select(Product.id, Product.merged_into_id)
-                .where(Product.id.in_(some), Product.merged_into_id.is_not(None))) if into is not None)
-        steps.update(found)
-        waiting = set(found.values()) - asked
-        asked |= waiting
-    return {product: _end(steps, product) for product in shown}
-
-
-def _portions(numbers: Iterable[int]) -> Iterator[list[int]]:
-    ordered = sorted(numbers)
-    for start in range(0, len(ordered), AT_ONCE):
-        yield ordered[start:start + AT_ONCE]
 
 
 def _end(steps: Mapping[int, int], number: int) -> int:
@@ -162,5 +133,5 @@ def _end(steps: Mapping[int, int], number: int) -> int:
 
 def _known(session: Session, products: set[int]) -> dict[tuple[int, str], int]:
     statement = select(GalleryItem.product_id, GalleryItem.sha256, GalleryItem.id).where(GalleryItem.box == "")
-    return {(product, sha256): number for some in _portions(products) for product, sha256, number
+    return {(product, sha256): number for some in portions(products) for product, sha256, number
             in session.execute(statement.where(GalleryItem.product_id.in_(some)))}
