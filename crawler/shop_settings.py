@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from catalogue.errors import BadInput
+from crawler.due import check_schedule
 
 Adapter = Literal["shopify", "woocommerce", "feed", "api", "sitemap", "pages"]
 FIELDS = ("title", "brand", "model_name", "group", "colour", "style_code", "gtin", "shoe_type", "category", "price",
@@ -23,6 +24,19 @@ def _selector(text: str) -> str:
     return text
 
 
+def _web_address(text: str) -> str:
+    if not re.match(r"https?://[^/\s]+", text):
+        raise ValueError(f"{text!r} is no web address; write it whole, with https://")
+    return text
+
+
+def _schedule(text: str) -> str:
+    try:
+        return check_schedule(text)
+    except BadInput as error:
+        raise ValueError(str(error)) from error
+
+
 def _pattern(text: str) -> str:
     try:
         re.compile(text)
@@ -33,6 +47,7 @@ def _pattern(text: str) -> str:
 
 Selector = Annotated[str, AfterValidator(_selector)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class _Strict(BaseModel):
@@ -65,11 +80,13 @@ class ProductApi(_Strict):
     `url` holds `{page}` (counted from `first`), `{offset}` (in steps of `per_page`) or `{cursor}`; without any there is
     one page. `items`, `cursor`, `variants` and the values of `fields` are dotted paths (`data.products.edges`,
     `node.price.amount`, `images.*.src`; `*` is every element of a list). `fields` maps the names in `FIELDS` and `url`
-    (the listing's page, where it has one) to paths within an item; `variant_fields` to paths within a variant.
+    (the listing's page) to paths within an item; `variant_fields` to paths within a variant. Where items hold only a
+    part of their page's address, `page_url` says the whole: `https://shop.example/p/{slug}`, with names of `fields` or
+    paths in braces. Prices in cents are read with `minor_units = 2`.
     Paging ends with the first page that has no items or, for `{cursor}`, no cursor.
     """
 
-    url: str
+    url: WebAddress
     items: str = ""
     cursor: str = ""
     first: int = 1
@@ -91,11 +108,11 @@ class ShopSettings(_Strict):
     """
 
     adapter: Adapter = "pages"
-    start: tuple[str, ...] = ()
+    start: tuple[WebAddress, ...] = ()
     currency: Annotated[str, Field(pattern=r"^([A-Z]{3})?$")] = ""
     brand: str = ""
     pages: Literal["auto", "always", "never"] = "auto"
-    schedule: str = ""
+    schedule: Annotated[str, AfterValidator(_schedule)] = ""
     limits: Limits = Limits()
     follow: Follow = Follow()
     select: dict[str, Selector] = {}
@@ -116,7 +133,16 @@ def shop_settings(data: dict[str, Any]) -> ShopSettings:
             raise BadInput(f"the shop settings map {name!r}; the fields are: {', '.join((*FIELDS, 'url'))}")
     if found.adapter == "api" and found.api is None:
         raise BadInput("a shop with adapter = \"api\" needs an [api] table with its url, items and fields")
+    if found.api is not None:
+        _check_api(found.api)
     return found
+
+
+def _check_api(api: ProductApi) -> None:
+    if "title" not in api.fields or not (api.page_url or "url" in api.fields):
+        raise BadInput("the setting api.fields must say where an item's title is, and its url (or give api.page_url)")
+    if "{cursor}" in api.url and not api.cursor:
+        raise BadInput("the setting api.url asks for a cursor; say in api.cursor where an answer has it")
 
 
 def read_shop_settings(path: Path) -> ShopSettings:

@@ -40,9 +40,14 @@ _READERS: dict[str, Callable[[_Answer], AdapterPage]] = {
 
 
 def first_addresses(shop_url: str, settings: ShopSettings) -> list[str]:
-    """Where reading a shop begins: what its settings name, else the usual place of its adapter."""
+    """Where reading a shop begins: what its settings name, else the usual place of its adapter.
+
+    `BadInput` for a feed without an address: feeds have no usual place.
+    """
     if settings.start:
         return list(settings.start)
+    if settings.adapter == "feed":
+        raise BadInput("a shop with adapter = \"feed\" needs start = [\"https://…\"], the address of its feed")
     if settings.adapter == "api":
         return [api_address(_api(settings))]
     usual = {"shopify": shopify_address, "woocommerce": woocommerce_address,

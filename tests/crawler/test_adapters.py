@@ -269,6 +269,8 @@ def test_first_addresses() -> None:
     assert first(adapter="woocommerce") == [f"{SHOP}wp-json/wc/store/v1/products?per_page=100&page=1"]
     assert first(adapter="sitemap") == [f"{SHOP}sitemap.xml"] and first() == [SHOP]
     assert first(adapter="feed", start=["https://a.example/f.xml"]) == ["https://a.example/f.xml"]
+    with pytest.raises(BadInput, match="needs start"):
+        first(adapter="feed")
     with pytest.raises(BadInput, match="pages are visited"):
         read(b"", "", {})
 
