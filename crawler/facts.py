@@ -8,6 +8,16 @@ from decimal import Decimal, InvalidOperation
 from catalogue.listings import FoundListing
 
 _WHOLE_MONEY = {"KRW", "JPY", "VND", "IDR", "CLP", "HUF", "TWD"}
+_MARKS = [(code, re.compile(mark, re.I)) for code, mark in (
+    ("KRW", "₩|￦|원|krw"), ("EUR", "€|eur"), ("GBP", "£|gbp"), ("CAD", r"ca?\$|cad"), ("AUD", r"au?\$|aud"),
+    ("HKD", r"hk\$|hkd"), ("SGD", r"s\$|sgd"), ("TWD", r"nt\$|twd"), ("BRL", r"r\$|brl"), ("MXN", r"mx\$|mxn"),
+    ("NZD", r"nz\$|nzd"), ("USD", r"\$|usd"), ("CNY", "cny|rmb|元|cn¥"), ("JPY", "¥|￥|円|jpy"), ("CHF", r"chf|\bfr\.|sfr"),
+    ("PLN", "zł|pln"), ("CZK", "kč|czk"), ("HUF", r"\bft\b|huf"), ("INR", "₹|inr|\\brs\\b"), ("VND", "₫|vnd"),
+    ("THB", "฿|thb"), ("RUB", "₽|rub"), ("TRY", "₺|try"), ("UAH", "₴|uah"), ("DKK", "dkk"), ("NOK", "nok"),
+    ("SEK", r"sek|\bkr\b"), ("ILS", "₪|ils"))]
+_BY_LANGUAGE = {"USD": {"en-ca": "CAD", "fr-ca": "CAD", "en-au": "AUD", "en-nz": "NZD", "en-sg": "SGD", "es-mx": "MXN",
+                        "zh-tw": "TWD", "zh-hk": "HKD"},
+                "JPY": {"zh": "CNY"}, "SEK": {"no": "NOK", "nb": "NOK", "nn": "NOK", "da": "DKK", "is": "ISK"}}
 _MAX_PRICE = Decimal(10) ** 12
 
 
@@ -38,8 +48,11 @@ class Facts:
     variant: str = ""
 
 
-def merged(url: str, facts: Sequence[Facts]) -> FoundListing:
-    """One listing of facts about the same product; for each field the first source that knows it is believed."""
+def merged(url: str, facts: Sequence[Facts], currency: str = "") -> FoundListing:
+    """One listing of facts about the same product; for each field the first source that knows it is believed.
+
+    `currency` is that of prices whose source names none.
+    """
     values: dict[str, object] = {}
     sources: dict[str, str] = {}
     for name in ("title", "brand", "model_name", "group", "colour", "style_code", "gtins", "shoe_type", "category",
@@ -53,7 +66,12 @@ def merged(url: str, facts: Sequence[Facts]) -> FoundListing:
     priced = next((one for one in facts if one.price is not None), Facts(""))
     if priced.price is not None and priced.list_price is not None and priced.list_price > priced.price:
         values["list_price"], sources["list_price"] = priced.list_price, priced.source
-    return FoundListing(url=url, currency=priced.currency, sources=sources, **values)  # type: ignore[arg-type]
+    if priced.price is not None:
+        currency = priced.currency or next((one.currency for one in facts if one.price == priced.price and one.currency),
+                                           currency)
+    else:
+        currency = ""
+    return FoundListing(url=url, currency=currency, sources=sources, **values)  # type: ignore[arg-type]
 
 
 def clean(text: object, longest: int = 500) -> str:
@@ -93,6 +111,16 @@ def currency_code(value: object) -> str:
     """A three-letter currency code, or nothing."""
     code = clean(value).upper()
     return code if re.fullmatch(r"[A-Z]{3}", code) else ""
+
+
+def currency_in(text: str, language: str = "") -> str:
+    """The currency that a price's text names by code, symbol or word; `language` (of the page) tells dollars and crowns
+    apart."""
+    for code, mark in _MARKS:
+        if mark.search(text):
+            return _BY_LANGUAGE.get(code, {}).get(language.lower()) or _BY_LANGUAGE.get(code, {}).get(
+                language.lower()[:2]) or code
+    return ""
 
 
 def style_code(mpn: str, sku: str) -> str:

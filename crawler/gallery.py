@@ -5,30 +5,29 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import Tag
 
-from crawler.links import absolute, base_of
+from crawler.links import absolute
+from crawler.outline import Outline, Seen
+from crawler.renditions import is_photo, original, same_picture, size_named
 
-_REGION = re.compile(r"(^|[-_ ])(gallery|swiper|carousel|slider|(product|prd|goods|item|detail)[-_]*"
-                     r"(image|img|photo|media|picture|gallery|slider|thumb)s?)", re.I)
-_OTHERS = re.compile(r"relat|recommend|also|similar|upsell|cross[-_]?sell|recent|viewed|review|rating|footer|header"
-                     r"|nav|menu|breadcrumb|payment|badge|banner|social|instagram|logo|sidebar|cart", re.I)
-_NO_PHOTO = re.compile(r"^(logo|icon|sprite|blank|spacer|pixel|loading|spinner)s?([-_.\d]|$)"
-                       r"|(^|[-_.])(placeholder|no[-_]?image|noimg)([-_.]|$)|\.svg$", re.I)
 _PICTURE = re.compile(r"\.(jpe?g|png|webp|avif|gif)$", re.I)
-# What shops append to a picture's name or query to ask for another size of it.
-_SIZE_MARK = re.compile(r"([-_](\d{2,4}x\d{0,4}|\d{0,4}x\d{2,4}|thumb(nail)?|small|medium|large|grande|compact))"
-                        r"(@[23]x)?(?=\.\w{3,4}$)", re.I)
-_SIZE_NAMES = {"w", "h", "width", "height", "wid", "hei", "size", "sw", "sh", "quality", "q", "fit", "crop", "format",
-               "auto", "dpr", "imwidth"}
-_ATTRIBUTES = ("data-large_image", "data-zoom-image", "data-zoom", "data-full", "data-original", "data-lazy-src",
-               "data-src", "src")
+_ZOOMS = ("data-large_image", "data-zoom-image", "data-zoom", "data-zoom-src", "data-full", "data-large", "data-big",
+          "data-original", "data-hires", "data-high-res", "data-image-large", "data-src-large", "data-full-src",
+          "data-large-image", "data-zoom-img", "data-magnify-src", "data-old-hires")
+_SOURCES = ("data-lazy-src", "data-lazy", "data-src", "data-echo", "data-ll-src", "ec-data-src", "data-original-src", "src")
+_SRCSETS = ("data-srcset", "data-lazy-srcset", "srcset", "data-lazyset")
+_CANDIDATE = re.compile(r"([^\s,]\S*?)(?:\s+(\d+(?:\.\d+)?)([wx]))?\s*(?:,\s+|,?$|,(?=https?:|/))")
 _SMALLEST = 64
+_MOST = 200
+# Pixels across as far as they are known, and what wins among equals.
+Width = tuple[float, int]
+_Candidate = tuple[Seen, dict[str, Width]]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """The addresses of one picture's renditions, the one expected to be largest first, that given by the page last."""
+    """The addresses of one picture's renditions, the one expected to be largest first, those given by the page last."""
 
     urls: tuple[str, ...]
 
@@ -37,112 +36,140 @@ class Picture:
             raise ValueError("a picture needs an address")
 
 
-def gallery(soup: BeautifulSoup, url: str, known: Iterable[str] = ()) -> list[Picture]:
-    """The product's pictures: `known` ones (of structured data) first, then those of the page's gallery.
+def pictures(links: Iterable[str], page: Outline | None = None) -> list[Picture]:
+    """The product's pictures: those of `links` (of structured data) first, then those of the page's own gallery.
 
-    One picture in several sizes is taken once, in the largest that the page names.
+    One picture in several sizes is taken once: first the largest that the page names, its known size marks taken off,
+    then the addresses as they were given.
     """
-    base = base_of(soup, url)
-    known = [link for link in known if not _is_no_photo(link)]
-    regions = [list(_pictures(region, base, url)) for region in _regions(soup)]
-    regions = [pictures for pictures in regions if pictures]
-    keys = {same_picture(link) for link in known}
-    own = next((pictures for pictures in regions if keys & {same_picture(link) for link in pictures}),
-               regions[0] if regions and (not known or _beside_heading(soup)) else [])
-    best: dict[str, str] = {}
-    for link in [*known, *own]:
-        key = same_picture(link)
-        if key not in best or _size_named(link) > _size_named(best[key]):
-            best[key] = link
-    return [Picture((link,)) for link in best.values()]
+    given: dict[str, dict[str, Width]] = {}
+    for link in links:
+        _add(given, same_picture(link), link, (size_named(link), 0))
+    if page is not None:
+        for group in own_pictures(page, set(given)):
+            keys = [same_picture(link) for link in group]
+            key = next((key for key in keys if key in given), keys[0])
+            for link, width in group.items():
+                _add(given, key, link, width)
+    return [_picture(found) for found in list(given.values())[:_MOST]]
 
 
-def same_picture(url: str) -> str:
-    """What the addresses of one picture in several sizes have in common."""
-    parts = urlsplit(url)
-    query = "&".join(part for part in parts.query.split("&") if part.partition("=")[0].lower() not in _SIZE_NAMES
-                     and part.partition("=")[0] != "v")
-    return f"{parts.netloc}{_SIZE_MARK.sub('', parts.path)}?{query}"
+def own_pictures(page: Outline, known: set[str]) -> list[dict[str, Width]]:
+    """The pictures of the page's gallery in page order, each with the addresses and widths of its renditions.
+
+    `known` are the `same_picture` keys of what structured data names. Without them, the page needs one main heading.
+    """
+    candidates = [(seen, links) for seen in page.pictures if (links := _renditions(seen, page))]
+    if not known and page.headings != 1:
+        return []
+    inside = [(seen, links) for seen, links in candidates if seen.place.region]
+    if known and page.headings != 1 and not any(same_picture(link) in known for _, links in inside for link in links):
+        return []
+    if not inside:
+        inside = _beside_heading(page, candidates)
+    return [links for _, links in inside]
 
 
-def _regions(soup: BeautifulSoup) -> Iterator[Tag]:
-    """Elements that call themselves a product's gallery, outermost first, outside blocks of other products."""
-    taken: list[Tag] = []
-    for tag in soup.find_all(["div", "section", "ul", "figure", "main", "article"]):
-        named = _names(tag)
-        if not _REGION.search(named) or _OTHERS.search(named):
-            continue
-        above = list(tag.parents)
-        if any(parent in taken for parent in above) or any(_is_others(parent) for parent in above):
-            continue
-        taken.append(tag)
-        yield tag
+def _add(given: dict[str, dict[str, Width]], key: str, link: str, width: Width) -> None:
+    if link and is_photo(link):
+        known = given.setdefault(key, {})
+        # Who says less of a rendition's width knows more: an address without a mark may be anything.
+        known[link] = min(known.get(link, width), width)
 
 
-def _beside_heading(soup: BeautifulSoup) -> bool:
-    """Whether the page has one main heading, so that its first gallery is that product's."""
-    return len(soup.find_all("h1")) == 1
+def _picture(given: dict[str, Width]) -> Picture:
+    ordered = sorted(given, key=lambda link: given[link], reverse=True)
+    return Picture(tuple(dict.fromkeys([original(ordered[0]), *ordered])))
 
 
-def _pictures(region: Tag, base: str, url: str) -> Iterator[str]:
-    for tag in region.find_all(["img", "source", "a"]):
-        link = absolute(base, _largest(tag))
-        if not link or _too_small(tag) or _is_no_photo(link):
-            continue
-        above = [parent for parent in tag.parents if region in parent.parents]
-        if any(_is_others(parent) for parent in above) or _leads_elsewhere(tag, base, url):
-            continue
-        yield link
+def _beside_heading(page: Outline, candidates: list[_Candidate]) -> list[_Candidate]:
+    """Where no gallery is named: the pictures of the smallest element around the heading that holds any."""
+    box = page.heading.parent if page.heading is not None else None
+    while box is not None and box.name not in ("body", "html", "[document]"):
+        inner = {id(tag) for tag in box.find_all(["img", "source", "a"])}
+        found = [(seen, links) for seen, links in candidates if id(seen.tag) in inner and not seen.place.copy]
+        if found:
+            return found
+        box = box.parent
+    return []
 
 
-def _largest(tag: Tag) -> str:
-    """The address of the largest rendition a tag names; empty for none and for data URIs."""
+def _renditions(seen: Seen, page: Outline) -> dict[str, Width]:
+    """The addresses a tag of the product's own names, with their widths; empty for what is no photo of it."""
+    tag, place = seen.tag, seen.place
+    if place.others or place.swatch or place.crumbs:
+        return {}
     if tag.name == "a":
-        href = str(tag.get("href") or "")
-        return href if _PICTURE.search(urlsplit(href).path) else ""
-    for name in _ATTRIBUTES[:5]:
-        if tag.get(name):
-            return str(tag[name])
-    sized = [(float(match[2] or 0), match[1]) for name in ("data-srcset", "srcset")
-             for match in re.finditer(r"(\S+?)(?:\s+([\d.]+)[wx])?\s*(?:,\s+|,?$)", str(tag.get(name) or ""))
-             if not match[1].startswith("data:")]
-    if sized:
-        return max(sized, key=lambda pair: pair[0])[1]
-    found = (str(tag.get(name) or "") for name in _ATTRIBUTES[5:])
-    return next((link for link in found if link and not link.startswith("data:")), "")
+        # A link around a picture is told with the picture.
+        if not _PICTURE.search(_path(str(tag.get("href") or ""))) or tag.find("img") is not None:
+            return {}
+    elif tag.name == "source" or _too_small(tag) or _leads_elsewhere(place.link, page):
+        return {}
+    found: dict[str, Width] = {}
+    for name, width in _named(tag, place.link):
+        if (link := absolute(page.base, name)) and is_photo(link):
+            found[link] = min(found.get(link, width), width)
+    return found
 
 
-def _leads_elsewhere(tag: Tag, base: str, url: str) -> bool:
+def _named(tag: Tag, around: Tag | None) -> Iterator[tuple[str, Width]]:
+    """Every address that a tag names and how wide that is, as far as it says."""
+    attributes = tag.attrs
+    for name in _ZOOMS:
+        if (value := str(attributes.get(name) or "")) and _spelled_as_address(value):
+            yield value, (float("inf"), 2)
+    if around is not None and _PICTURE.search(_path(href := str(around["href"]))):
+        yield href, (float("inf"), 1)
+    if tag.name == "a":
+        return
+    sources = tag.parent.find_all("source", recursive=False) if tag.parent and tag.parent.name == "picture" else []
+    sized = [max(candidates) for one in (tag, *sources) for name in _SRCSETS
+             if name in one.attrs and (candidates := list(_srcset(str(one.attrs[name]))))]
+    for width, link in sized:
+        yield link, (width, 0)
+    for name in _SOURCES:
+        value = str(attributes.get(name) or "")
+        if value and not value.startswith("data:"):
+            # What stands beside a choice of sizes is one of the smaller.
+            yield value, (min(size_named(value), max(sized)[0] - 1) if sized else size_named(value), 0)
+
+
+def _srcset(text: str) -> Iterator[tuple[float, str]]:
+    """The candidates of a srcset with their widths; a screen's density counts as thousands."""
+    for match in _CANDIDATE.finditer(text[:20_000]):
+        if not match[1].startswith("data:") and match[1] != ",":
+            yield float(match[2] or 1) * (1 if match[3] == "w" else 1000), match[1]
+
+
+def _spelled_as_address(value: str) -> bool:
+    return "/" in value or bool(_PICTURE.search(value))
+
+
+def _leads_elsewhere(link: Tag | None, page: Outline) -> bool:
     """Whether the picture is a link to another page, as the pictures of other products are."""
-    link = tag.find_parent("a", href=True)
-    href = str(link["href"]) if link is not None else ""
-    if not href or href.startswith(("#", "javascript:")) or _PICTURE.search(urlsplit(href).path):
+    href = str(link["href"]).strip() if link is not None else ""
+    if not href or href.startswith(("#", "javascript:")) or _PICTURE.search(_path(href)):
         return False
-    return urlsplit(absolute(base, href)).path != urlsplit(url).path
+    return _path(absolute(page.base, href)) != _path(page.url)
+
+
+def _path(url: str) -> str:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return ""
 
 
 def _too_small(tag: Tag) -> bool:
-    return any(str(tag.get(side) or "").isdigit() and int(str(tag[side])) < _SMALLEST for side in ("width", "height"))
+    return any((side := str(tag.attrs.get(name) or "").removesuffix("px")).isdigit() and len(side) < 6
+               and int(side) < _SMALLEST for name in ("width", "height"))
 
 
-def _is_no_photo(link: str) -> bool:
-    return bool(_NO_PHOTO.search(urlsplit(link).path.rpartition("/")[2]))
-
-
-def _is_others(tag: Tag) -> bool:
-    return tag.name in ("header", "footer", "nav", "aside") or (
-        tag.name not in ("body", "html", "main", "[document]") and bool(_OTHERS.search(_names(tag))))
-
-
-def _names(tag: Tag) -> str:
-    classes: object = tag.get("class") or []
-    return " ".join([*(classes if isinstance(classes, list) else [str(classes)]), str(tag.get("id") or "")])
-
-
-def _size_named(url: str) -> float:
-    """How wide an address says its picture is; one that names no size is the original."""
-    parts = urlsplit(url)
-    numbers = [int(number) for number in re.findall(r"(?:^|&)(?:w|width|wid|imwidth|sw)=(\d{1,5})", parts.query, re.I)]
-    if match := _SIZE_MARK.search(parts.path):
-        numbers += [int(number) for number in re.findall(r"\d+", match[0])] or [1]
-    return max(numbers) if numbers else float("inf")
+def largest(tag: Tag, page: Outline) -> str:
+    """The address of the largest rendition that one element (or the first picture in it) names."""
+    inner = tag if tag.name in ("img", "a", "source") else tag.find("img")
+    if inner is None:
+        return ""
+    named = {link: width for name, width in _named(inner, inner if inner.name == "a" else inner.find_parent("a", href=True))
+             if (link := absolute(page.base, name))}
+    return max(named, key=lambda link: named[link], default="")

@@ -5,15 +5,26 @@ from dataclasses import dataclass, replace
 
 from bs4 import BeautifulSoup
 
+from catalogue.identity import plain
 from catalogue.listings import FoundListing
+from crawler.breadcrumb import category_of
 from crawler.facts import Facts, merged
-from crawler.gallery import Picture, gallery
-from crawler.jsonld import from_jsonld
+from crawler.gallery import Picture, pictures
+from crawler.heuristics import from_heuristics, looks_like_product
+from crawler.jsonld import jsonld_nodes
 from crawler.links import base_of, page_link, same_site
+from crawler.microdata import microdata_nodes
 from crawler.opengraph import from_opengraph, is_product
+from crawler.outline import Outline, outline
+from crawler.product_nodes import is_list, product_facts
+from crawler.selectors import from_selectors
 from crawler.shop_settings import ShopSettings
+from crawler.woo_page import from_variations
 
 _NO_SETTINGS = ShopSettings()
+# What is true of every colourway that a page sells.
+_SHARED = ("title", "brand", "category", "shoe_type")
+_ADAPTERS = {"shopify", "woocommerce", "feed", "api"}
 
 
 @dataclass(frozen=True)
@@ -22,6 +33,15 @@ class FoundPage:
 
     listing: FoundListing
     photos: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a page's own sources say, in order of trust; `selected` by the shop's own selectors."""
+
+    page: Outline
+    selected: Facts
+    facts: tuple[Facts, ...]
 
 
 def parse(text: str) -> BeautifulSoup:
@@ -34,37 +54,86 @@ def read_page(soup: BeautifulSoup, url: str, told: Sequence[Facts] = (),
     """The products a page sells: none, one, or one for each colourway; `url` is the page's own address.
 
     `told` is what is known of the page before it is read: an adapter's facts (then the page is about that one listing,
-    whose `url` may name its colour) or a sitemap's pictures.
+    whose `url` may name its colour) or a sitemap's pictures. Sources stand in order of trust: adapter, JSON-LD,
+    microdata, OpenGraph, what a visitor sees; a shop's own selectors come before all but the adapter.
     """
     adapter = [facts for facts in told if facts.source != "sitemap"]
-    structured = from_jsonld(soup, url)
-    opengraph = from_opengraph(soup, url)
-    if adapter:
-        structured = [facts for facts in structured if facts.variant == url.partition("#colour=")[2]]
-        return [_page(url, [*told, *structured, *opengraph], settings, soup)]
-    if not structured and not (is_product(soup) and opengraph[0].title):
+    pictured = [facts for facts in told if facts.source == "sitemap"]
+    address, _, variant = url.partition("#colour=")
+    read = _read(soup, address, settings, bool(adapter))
+    if read is None:
         return []
-    colourways = dict.fromkeys(facts.variant for facts in structured) or {"": None}
-    if len(colourways) > 1:
+    colourways = _colourways(read.facts)
+    if adapter:
+        own = variant or next((plain(facts.colour) for facts in adapter if facts.colour), "")
+        if variant or colourways:
+            return [_found(url, [*adapter, *_of_colourway(read, own)], settings)]
+        return [_found(url, [*adapter, read.selected, *read.facts, *pictured], settings, read.page)]
+    if colourways:
         # Which colourway the page's other pictures and tags are about cannot be told.
-        return [_page(f"{url}#colour={variant}", own, settings, BeautifulSoup())
-                for variant in colourways
-                if (own := [facts for facts in structured if facts.variant == variant])]
-    if not any(facts.images for facts in structured):
-        structured = [replace(facts, images=opengraph[0].images) for facts in structured]
-    return [_page(url, [*structured, *(replace(one, images=()) for one in opengraph), *told], settings, soup)]
+        return [_found(f"{url}#colour={key}", _of_colourway(read, key), settings) for key in colourways]
+    return [_found(url, [read.selected, *read.facts, *pictured], settings, read.page)]
 
 
 def told_page(url: str, told: Sequence[Facts], settings: ShopSettings = _NO_SETTINGS) -> FoundPage:
     """The listing of what an adapter tells alone, where its page is not read."""
-    return _page(url, told, settings, BeautifulSoup())
+    return _found(url, told, settings)
 
 
-def _page(url: str, facts: Sequence[Facts], settings: ShopSettings, soup: BeautifulSoup) -> FoundPage:
-    named = [*facts, Facts("settings", brand=settings.brand),
-             Facts("address", title=next((one.model_name for one in facts if one.model_name), url))]
-    pictures = gallery(soup, url, [image for one in facts for image in one.images])
-    return FoundPage(merged(url, named), tuple(pictures))
+def _read(soup: BeautifulSoup, url: str, settings: ShopSettings, known: bool) -> _Read | None:
+    """Read all sources of a page; None if nothing makes it a product's and it is not `known` to be one."""
+    page = outline(soup, url)
+    data, items = jsonld_nodes(page), microdata_nodes(page)
+    structured = [*product_facts(data, page, "json-ld"), *product_facts(items, page, "microdata")]
+    tags = from_opengraph(page)
+    selected = from_selectors(soup, page, settings.select) if settings.select else Facts("selectors")
+    titles = tuple(facts.title for facts in (*structured, selected, tags) if facts.title)
+    seen = from_heuristics(page, titles)
+    claimed = known or bool(structured) or (is_product(page) and bool(tags.title or page.title)) or bool(
+        selected.title and (selected.price is not None or selected.images))
+    if not claimed and not (looks_like_product(page, seen) and not is_list(data)):
+        return None
+    paths = [Facts(source, category=category_of(nodes, page, (page.title, *titles)))
+             for source, nodes in (("json-ld", data), ("microdata", items))]
+    found = [*structured, *paths, tags]
+    variations = from_variations(page)
+    if len(variations) > 1:
+        variations = [replace(one, model_name=next((name for name in (*titles, page.title) if name), ""))
+                      for one in variations]
+    return _Read(page, selected, tuple([*found, *variations, seen]))
+
+
+def _colourways(facts: Sequence[Facts]) -> list[str]:
+    """The colourways that the first source to tell several apart knows; empty if none does."""
+    known: dict[str, dict[str, None]] = {}
+    for one in facts:
+        if one.variant:
+            known.setdefault(one.source, {})[one.variant] = None
+    return next((list(keys) for keys in known.values() if len(keys) > 1), [])
+
+
+def _of_colourway(read: _Read, variant: str) -> list[Facts]:
+    """What is said of one colourway, and of the others' facts those that are true of all."""
+    return [_for_all(read.selected, ("price", "list_price", "currency")),
+            *(one if one.variant == variant else _for_all(one) for one in read.facts if one.variant in ("", variant))]
+
+
+def _for_all(facts: Facts, also: Sequence[str] = ()) -> Facts:
+    """Of facts about a page of several colourways those that are true of each."""
+    return Facts(facts.source, **{name: getattr(facts, name) for name in (*_SHARED, *also)})
+
+
+def _found(url: str, facts: Sequence[Facts], settings: ShopSettings, page: Outline | None = None) -> FoundPage:
+    known = [one for one in facts if one.source not in ("selectors", "sitemap")]
+    title = next((one.model_name for one in known if one.model_name), url)
+    listing = merged(url, [*facts, Facts("settings", brand=settings.brand), Facts("address", title=title)],
+                     settings.currency)
+    selected = next((one for one in facts if one.source == "selectors" and one.images), None)
+    if selected is not None:
+        # Who names the place of the pictures means those and no others.
+        own = [one for one in facts if one is selected or one.source in _ADAPTERS]
+        return FoundPage(listing, tuple(pictures(link for one in own for link in one.images)))
+    return FoundPage(listing, tuple(pictures((link for one in facts for link in one.images), page)))
 
 
 def canonical(soup: BeautifulSoup, url: str) -> str:

@@ -18,6 +18,7 @@ class Sale:
     """What a product's offers come to; None and empty where they do not say."""
 
     price: Decimal | None = None
+    list_price: Decimal | None = None
     currency: str = ""
     available: bool | None = None
     sizes: dict[str, bool] = field(default_factory=dict)
@@ -39,7 +40,7 @@ def together(sales: Sequence[Sale]) -> Sale:
     for sale in sales:
         for size, there in sale.sizes.items():
             sizes[size] = sizes.get(size, False) or there
-    return Sale(best.price, best.currency, any(told) if told else None, sizes)
+    return Sale(best.price, best.list_price, best.currency, any(told) if told else None, sizes)
 
 
 def availability(value: Any) -> bool | None:
@@ -86,12 +87,14 @@ def _flat(offers: Any, depth: int) -> Iterator[dict[str, Any]]:
 def _single(offer: dict[str, Any], size: str) -> Sale:
     item = offer.get("itemOffered")
     size = size_text(offer.get("size")) or (size_text(item.get("size")) if isinstance(item, dict) else "") or size
-    specification = next((one for one in many(offer.get("priceSpecification")) if isinstance(one, dict) and not
-                          clean(one.get("priceType")).lower().endswith(_FORMER_PRICES)), {})
+    specifications = [one for one in many(offer.get("priceSpecification")) if isinstance(one, dict)]
+    former = [one for one in specifications if clean(one.get("priceType")).lower().endswith(_FORMER_PRICES)]
+    specification = next((one for one in specifications if one not in former), {})
     currency = currency_code(offer.get("priceCurrency")) or currency_code(specification.get("priceCurrency"))
     price = next((amount for value in (offer.get("price"), offer.get("lowPrice"), specification.get("price"),
                                        specification.get("minPrice"))
                   if (amount := money(value, currency)) is not None), None)
     available = availability(offer.get("availability"))
-    return Sale(price, currency if price is not None else "", available,
+    listed = [amount for one in former if (amount := money(one.get("price"), currency)) is not None]
+    return Sale(price, max(listed, default=None), currency if price is not None else "", available,
                 {size: available is not False} if size else {})

@@ -1,0 +1,274 @@
+"""A page's tree walked once: its pictures, texts and controls in page order, each with where on the page it stands."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from urllib.parse import urljoin
+
+from bs4 import BeautifulSoup, NavigableString, Tag
+from bs4.element import PreformattedString
+
+from crawler.facts import clean
+from crawler.traits import names_of, traits
+from crawler.words import OTHERS_HEADING
+
+_STRUCK_STYLE = re.compile(r"text-decoration[^;]*line-through", re.I)
+_HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
+_SKIPPED = {"script", "style", "template", "svg", "iframe", "object", "head", "math", "textarea"}
+_BLOCKS = {"div", "p", "li", "td", "th", "dd", "dt", "section", "article", "main", "ul", "ol", "dl", "table", "tr", "form",
+           "fieldset", "h1", "h2", "h3", "h4", "h5", "h6", "header", "footer", "nav", "aside", "figure", "figcaption",
+           "select", "option", "button", "body", "legend", "details", "summary", "blockquote", "label", "html", "tbody"}
+_CHROME = {"header", "footer", "nav", "aside"}
+_STRUCK = {"del", "s", "strike"}
+_NO_REGION = {"img", "a", "button", "input", "source", "picture", "label", "option"}
+_NO_SIZES = {"option", "img", "h1", "label", "input", "a"}
+# Tags that mean something without any attribute.
+_PLAIN = {*_CHROME, *_STRUCK, "noscript"}
+_HEADINGS = {"h2", "h3", "h4", "h5", "h6"}
+_MAX_RUNS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where on the page something stands: `region` numbers the gallery region it is in, 0 for none."""
+
+    others: bool = False
+    region: int = 0
+    swatch: bool = False
+    struck: bool = False
+    hidden: bool = False
+    copy: bool = False
+    crumbs: bool = False
+    names: str = ""
+    link: Tag | None = None
+    block: Tag | None = None
+
+
+@dataclass(slots=True)
+class Run:
+    """Text that stands together on the page, `struck` out or not; `order` counts along the page."""
+
+    place: Place
+    order: int
+    parts: list[str]
+
+    @property
+    def text(self) -> str:
+        """The text on one line."""
+        return clean(" ".join(self.parts), 2000)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An element and where it stands."""
+
+    tag: Tag
+    place: Place
+    order: int
+
+
+@dataclass
+class Outline:
+    """What a page consists of, for the readers that come after. `heading` is the one that names its product."""
+
+    url: str
+    base: str
+    language: str = ""
+    page_title: str = ""
+    heading: Tag | None = None
+    headings: int = 0
+    heading_order: int = 0
+    metas: dict[str, list[str]] = field(default_factory=dict)
+    scripts: list[str] = field(default_factory=list)
+    items: list[Tag] = field(default_factory=list)
+    pictures: list[Seen] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    controls: list[Seen] = field(default_factory=list)
+    size_boxes: list[Seen] = field(default_factory=list)
+    crumbs: list[Tag] = field(default_factory=list)
+    variations: list[Tag] = field(default_factory=list)
+    ids: dict[str, Tag] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The text of the heading that names the page's product."""
+        return clean(text_of(self.heading)) if self.heading is not None else ""
+
+
+def outline(soup: BeautifulSoup, url: str) -> Outline:
+    """Walk a parsed page: once along it for what is known by its tag, once down it for what depends on the place."""
+    found = Outline(url, url)
+    firsts, seconds = _along(soup, found)
+    own = _choose_heading(found, firsts)
+    above = {id(tag) for tag in (found.heading.parents if found.heading is not None else ())}
+    _down(soup, found, above, _headed_others(seconds, above, own))
+    return found
+
+
+def text_of(tag: Tag) -> str:
+    """A tag's visible text."""
+    return " ".join(str(part) for part in _texts(tag))
+
+
+def _texts(tag: Tag) -> Iterator[NavigableString]:
+    for text in tag.descendants:
+        if isinstance(text, NavigableString) and not isinstance(text, PreformattedString) and (
+                text.parent is None or text.parent.name not in _SKIPPED):
+            yield text
+
+
+def _along(soup: BeautifulSoup, found: Outline) -> tuple[list[Tag], list[Tag]]:
+    """Collect what needs no place; returns the first-level and the lower headings."""
+    firsts: list[Tag] = []
+    seconds: list[Tag] = []
+    # The tree's own chain of elements: several times as fast as its iterators.
+    element: object = soup.contents[0] if soup.contents else None
+    based = False
+    while element is not None:
+        if isinstance(element, Tag):
+            name, attributes = element.name, element.attrs
+            if name == "meta" and "content" in attributes:
+                key = clean(attributes.get("property") or attributes.get("name")).lower()
+                if key and (content := clean(str(attributes["content"]), 2000)):
+                    found.metas.setdefault(key, []).append(content)
+            elif name == "script":
+                if str(attributes.get("type") or "").strip().lower().startswith("application/ld+json"):
+                    found.scripts.append(element.string or element.get_text())
+            elif name == "h1":
+                firsts.append(element)
+            elif name in _HEADINGS or "aria-level" in attributes:
+                seconds.append(element)
+            elif name == "base" and not based and "href" in attributes:
+                based, found.base = True, _joined(found.url, str(attributes["href"]))
+            elif name == "title" and not found.page_title:
+                found.page_title = clean(element.get_text())
+            elif name == "html":
+                found.language = str(attributes.get("lang") or "").lower()
+            if "itemscope" in attributes:
+                found.items.append(element)
+            if "id" in attributes:
+                found.ids.setdefault(str(attributes["id"]), element)
+            if "data-product_variations" in attributes:
+                found.variations.append(element)
+        element = element.next_element  # type: ignore[attr-defined]
+    return firsts, seconds
+
+
+def _joined(url: str, href: str) -> str:
+    try:
+        return urljoin(url, href)
+    except ValueError:
+        return url
+
+
+def _choose_heading(found: Outline, firsts: list[Tag]) -> Tag | None:
+    """Pick the heading that names the product: the shop's own name in the page's head is none."""
+    outside = [tag for tag in firsts if clean(text_of(tag)) and not any(
+        parent.name in _CHROME or traits(names_of(parent)).others for parent in tag.parents)]
+    named = outside or [tag for tag in firsts if clean(text_of(tag))
+                        and not any(parent.name in ("nav", "footer", "aside") for parent in tag.parents)]
+    found.headings = len(named)
+    found.heading = next((tag for tag in named if "itemprop" in tag.attrs), named[0] if named else None)
+    return found.heading
+
+
+def _headed_others(headings: list[Tag], above: set[int], own: Tag | None) -> set[int]:
+    """The elements that a heading ("You may also like") says are about other products."""
+    others: set[int] = set()
+    for heading in headings:
+        text = clean(text_of(heading), 80)
+        if not text or not OTHERS_HEADING.search(text):
+            continue
+        box = heading
+        # A heading in a bare wrapper of its own speaks for what stands beside the wrapper.
+        while (parent := box.parent) is not None and id(parent) not in above and parent.name not in ("body", "html"):
+            alone = not any(isinstance(part, Tag) for part in box.next_siblings)
+            if not alone and parent is not heading.parent:
+                break
+            box = parent
+            if not alone:
+                break
+        others.add(id(box))
+        if box.parent is not None and id(box.parent) in above and (box is heading or not box.find(["img", "a"])):
+            for sibling in box.next_siblings:
+                if isinstance(sibling, Tag):
+                    if sibling.name == heading.name:
+                        break
+                    others.add(id(sibling))
+    return others
+
+
+def _down(soup: BeautifulSoup, found: Outline, above: set[int], headed: set[int]) -> None:
+    """Walk the tree from the top with an explicit stack (pages may nest without end), carrying the place along."""
+    regions = 0
+    order = 0
+    open_run: Run | None = None
+    stack: list[tuple[object, Place]] = [(soup, Place())]
+    while stack:
+        element, place = stack.pop()
+        if not isinstance(element, Tag):
+            if isinstance(element, PreformattedString) or not isinstance(element, NavigableString):
+                continue
+            if place.hidden or place.copy or element.isspace() or len(found.runs) > _MAX_RUNS:
+                continue
+            order += 1
+            if (open_run is not None and open_run.place.block is place.block
+                    and open_run.place.struck == place.struck):
+                open_run.parts.append(str(element))
+            else:
+                open_run = Run(place, order, [str(element)])
+                found.runs.append(open_run)
+            continue
+        name = element.name
+        if name in _SKIPPED:
+            continue
+        order += 1
+        if name == "br":
+            open_run = None
+            continue
+        inner, regions = _placed(element, place, found, above, headed, regions)
+        if name in ("img", "source") or (name == "a" and "href" in element.attrs):
+            found.pictures.append(Seen(element, inner, order))
+        if name in ("button", "select", "input", "a"):
+            found.controls.append(Seen(element, inner, order))
+        elif name == "label" and "for" in element.attrs:
+            found.controls.append(Seen(element, inner, order))
+        if element is found.heading:
+            found.heading_order = order
+        if element.contents:
+            stack.extend((child, inner) for child in reversed(element.contents))
+
+
+def _placed(tag: Tag, place: Place, found: Outline, above: set[int], headed: set[int], regions: int,
+            ) -> tuple[Place, int]:
+    """The place within a tag, and how many gallery regions there are now."""
+    name, attributes = tag.name, tag.attrs
+    own = name in ("body", "html", "main", "[document]")
+    if not attributes and not own and name not in _PLAIN:
+        block = tag if name in _BLOCKS or "-" in name else place.block
+        if id(tag) not in headed:
+            return (place if block is place.block else replace(place, block=block)), regions
+    names = "" if own else names_of(tag)
+    own = own or id(tag) in above
+    said = traits(names)
+    others = place.others or (not own and (name in _CHROME or id(tag) in headed
+                                           or (said.others_in_gallery if place.region else said.others)))
+    region = place.region
+    if not region and said.region and not others and not own and name not in _NO_REGION:
+        regions += 1
+        region = regions
+    style = str(attributes.get("style") or "")
+    inner = Place(
+        others=others, region=region, swatch=place.swatch or said.swatch,
+        struck=place.struck or name in _STRUCK or (said.struck and not own) or bool(
+            style and _STRUCK_STYLE.search(style)),
+        hidden=place.hidden or "hidden" in attributes or bool(style and _HIDDEN_STYLE.search(style)),
+        copy=place.copy or name == "noscript", crumbs=place.crumbs or said.crumbs,
+        names=f"{place.names}\n{names}"[-300:] if names else place.names,
+        link=tag if name == "a" and "href" in attributes else place.link,
+        block=tag if name in _BLOCKS or "-" in name else place.block)
+    if said.crumbs and not place.crumbs and not own:
+        found.crumbs.append(tag)
+    if said.sizes and not others and not own and name not in _NO_SIZES:
+        found.size_boxes.append(Seen(tag, inner, 0))
+    return inner, regions
