@@ -82,3 +82,26 @@ def test_children_named_after_products_are_preferred() -> None:
     )
     assert wanted_children(children) == children[1:2]
     assert wanted_children(children[:1] + children[2:]) == (children[0], children[2])
+
+
+def test_bare_ampersands_and_white_space_before_the_declaration_do_no_harm() -> None:
+    found = read_sitemap(
+        b'\n  <?xml version="1.0"?><urlset><url><loc>https://s.example/?a=1&b=2&amp;c=&#51;</loc></url></urlset>'
+    )
+    assert found.pages == (SitemapPage("https://s.example/?a=1&b=2&c=3"),) and not found.problem
+    # An ampersand where the parser's pieces of the file meet.
+    for size in range(65_480, 65_560):
+        url = "https://s.example/?a=" + "x" * 40 + "&b=1&amp;c=2&d"
+        found = read_sitemap(b"<urlset>" + b" " * size + f"<url><loc>{url}</loc></url></urlset>".encode())
+        assert found.pages == (SitemapPage(url.replace("&amp;", "&")),) and not found.problem
+
+
+def test_half_an_address_is_none() -> None:
+    whole = b"<urlset><url><loc>https://s.example/1</loc></url><url><loc>https://s.example/200</loc></url></urlset>"
+    found = read_sitemap(whole[: whole.index(b"00</loc>")])
+    assert found.pages == (SitemapPage("https://s.example/1"),) and "broken" in found.problem
+
+
+def test_gzip_in_several_parts() -> None:
+    packed = gzip.compress(URLSET[:200]) + gzip.compress(URLSET[200:]) + b"\0\0\0"
+    assert read_sitemap(packed) == read_sitemap(URLSET)
