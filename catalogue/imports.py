@@ -5,25 +5,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from sqlalchemy import Engine, delete
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, BadPhoto, SoleSearchError
 from catalogue.files import new_folder
 from catalogue.gallery_items import note_changes
 from catalogue.identity import Described, codes_of, find_or_add_model, find_or_add_product
-from catalogue.listings import add_photo
+from catalogue.listings import FoundPhoto, add_photo
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.products_csv import ProductRow, photo_paths, read_csv, read_products, write_products
 from catalogue.queries import catalogue_rows, products_by_codes
 from catalogue.tables import ProductPhoto
+from catalogue.transactions import in_one_go
 
-ATTEMPTS = 3
 Fetch = Callable[[str], bytes]
-T = TypeVar("T")
 
 
 @dataclass
@@ -69,18 +66,6 @@ def import_path(engine: Engine, store: PhotoStore, path: Path, photo_column: str
     if not report.products and not report.failed:
         raise BadInput(f"{path} names no products to import" + (f" in the sets {', '.join(sets)}" if sets else ""))
     return report
-
-
-def in_one_go(engine: Engine, save: Callable[[Session], T]) -> T:
-    """Run `save` in a transaction, and again if another writer made the same row at the same moment."""
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            with Session(engine) as session, session.begin():
-                return save(session)
-        except IntegrityError:
-            if attempt == ATTEMPTS:
-                raise
-    raise AssertionError("unreachable")
 
 
 def read_photo(store: PhotoStore, place: Path | str, fetch: Fetch | None) -> PhotoFacts:
@@ -165,17 +150,17 @@ def _places(path: Path, cell: str) -> list[Path | str]:
     return [path.parent / cell] if cell else []
 
 
-def _stored(store: PhotoStore, entry: _Entry, report: ImportReport, fetch: Fetch | None) -> Iterator[PhotoFacts]:
+def _stored(store: PhotoStore, entry: _Entry, report: ImportReport, fetch: Fetch | None) -> Iterator[FoundPhoto]:
     if not entry.places:
         report.problems.append(f"{entry.origin}: no photos found")
     for place in entry.places:
         try:
-            yield read_photo(store, place, fetch)
+            yield FoundPhoto(read_photo(store, place, fetch), place if isinstance(place, str) else "")
         except SoleSearchError as error:
             report.problems.append(str(error))
 
 
-def _save(session: Session, entry: _Entry, photos: Sequence[PhotoFacts]) -> None:
+def _save(session: Session, entry: _Entry, photos: Sequence[FoundPhoto]) -> None:
     row, origin = entry.row, f"import:{entry.origin}"
     if len(origin) > 200:
         raise BadInput(f"the set and slug {entry.origin[:60]!r}… are longer than 190 characters; shorten them")
@@ -186,12 +171,12 @@ def _save(session: Session, entry: _Entry, photos: Sequence[PhotoFacts]) -> None
     replace_photos(session, product.id, origin, photos)
 
 
-def replace_photos(session: Session, product_id: int, origin: str, photos: Sequence[PhotoFacts]) -> None:
+def replace_photos(session: Session, product_id: int, origin: str, photos: Sequence[FoundPhoto]) -> None:
     """Make these the photos that the import `origin` brings, in the place of those it brought before."""
     former = set(session.scalars(delete(ProductPhoto).where(ProductPhoto.origin == origin)
                                  .returning(ProductPhoto.product_id)))
-    for position, facts in enumerate({facts.sha256: facts for facts in photos}.values()):
-        add_photo(session, facts)
-        session.add(ProductPhoto(product_id=product_id, sha256=facts.sha256, reason="import", origin=origin,
-                                 position=position))
+    for position, photo in enumerate({photo.facts.sha256: photo for photo in photos}.values()):
+        add_photo(session, photo.facts)
+        session.add(ProductPhoto(product_id=product_id, sha256=photo.facts.sha256, reason="import", origin=origin,
+                                 position=position, source_url=photo.source_url))
     note_changes(session, {product_id, *former})

@@ -11,6 +11,7 @@ from catalogue.errors import SoleSearchError
 from catalogue.files import PARTIAL
 from catalogue.photos import PhotoStore
 from catalogue.releases import Releases
+from catalogue.sweeping import in_use
 from catalogue.tables import Photo
 
 
@@ -23,18 +24,21 @@ class Fault:
 
 
 def faults(engine: Engine, store: PhotoStore, releases: Releases) -> Iterator[Fault]:
-    """Yield every fault. An orphan (bytes without a row) is what a killed import leaves; it does no harm."""
+    """Yield every fault. An orphan (bytes that nothing shows) is what a killed import leaves; it does no harm.
+
+    Only photos in use need their file (see `catalogue.sweeping`).
+    """
     with Session(engine.execution_options(readonly=True)) as session:
-        names = set(session.scalars(select(Photo.sha256)))
+        names = set(session.scalars(select(Photo.sha256).where(in_use())))
     for name in sorted(names):
         path = store.path(name)
         if not path.is_file():
-            yield Fault("missing", f"photo {name} has a row but no file; import or crawl its product again")
+            yield Fault("missing", f"photo {name} is shown but has no file; import or crawl its product again")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != name:
             yield Fault("altered", f"photo {name} does not match its name; delete {path} and import it again")
     for path in sorted(store.folder.glob("??/??/*")):
         if path.name not in names and not path.name.startswith(PARTIAL):
-            yield Fault("orphan", f"{path} belongs to no photo row; it may be deleted")
+            yield Fault("orphan", f"no product shows {path}; `solesearch catalogue sweep` removes it once a day old")
     for name in releases.names():
         try:
             releases.check(releases.open(name))

@@ -135,6 +135,10 @@ def assign_splits(rows: Sequence[ProductPhotoRow], groups: dict[str, str], known
 
     `known` is ordered by age. A product or model of which a photo was ever trained on is never `unseen` afterwards, and
     new photos of an unseen one are unseen. A product that is trained on keeps at least one group on the train side.
+
+    Where an unseen product was merged into one that is trained on (or joined its model), its photos count as `val`:
+    training never sees them either way, and what is measured on `unseen` stays what it says. Their side as kept in the
+    catalogue does not move, so that a merge taken back brings it back.
     """
     side_of_group: dict[str, Split] = {}
     for sha256, split in known.items():
@@ -158,7 +162,10 @@ def assign_splits(rows: Sequence[ProductPhotoRow], groups: dict[str, str], known
                 side_of_group[group] = "val" if _fraction("val", group) < shares.val else "train"
         if free and not unseen and all(side_of_group[group] == "val" for group in members):
             side_of_group[free[0]] = "train"
-    return {row.sha256: side_of_group[groups[row.sha256]] for row in rows}
+    trained = {row.model_key for row in rows if side_of_group[groups[row.sha256]] == "train"}
+    no_longer = {row.sha256 for row in rows
+                 if row.model_key in trained and side_of_group[groups[row.sha256]] == "unseen"}
+    return {row.sha256: "val" if row.sha256 in no_longer else side_of_group[groups[row.sha256]] for row in rows}
 
 
 def _fraction(purpose: str, name: str) -> float:

@@ -8,9 +8,9 @@ from sqlalchemy.orm import Session
 
 from app.wiring import Stores
 from catalogue.identity import codes_of
-from catalogue.imports import in_one_go
 from catalogue.listings import FoundListing, save_listing
 from catalogue.tables import Product, ProductCode
+from catalogue.transactions import in_one_go
 from tests.catalogue.shelf import found, photo, product, save, shop
 
 STYLED = found("styled", style_code="TV-100", gtins=("4006381333931", "4006381333948"))

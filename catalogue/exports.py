@@ -1,0 +1,119 @@
+"""The catalogue written as JSON lines that `catalogue import` reads back: listings, and products that were imported."""
+
+import gzip
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from catalogue.files import PARTIAL, sync_folder, write_file
+from catalogue.gallery_items import merged
+from catalogue.imports import ImportReport
+from catalogue.photos import PhotoStore
+from catalogue.pushed_lines import write_line
+from catalogue.tables import Listing, Model, Photo, Product, ProductCode, ProductPhoto, Shop
+
+AT_ONCE = 500
+Line = tuple[dict[str, Any], list[tuple[ProductPhoto, str]]]
+
+
+def export_lines(engine: Engine, store: PhotoStore, path: Path, photos: bool = True) -> ImportReport:
+    """Write every listing that is still sold and every imported product, a line each; compressed if named `.gz`.
+
+    Photos go into a folder beside the file, `<name>-photos`, before the file itself appears whole. Without `photos` the
+    lines name the addresses that the photos came from.
+    """
+    report = ImportReport()
+    folder = f"{path.name.partition('.')[0]}-photos"
+    with _whole(path) as out, Session(engine.execution_options(readonly=True)) as session:
+        for said, shown in _lines(session):
+            places: list[str | dict[str, str]] = []
+            for row, kind in shown:
+                file = f"{folder}/{row.sha256}.{kind.lower()}"
+                if photos:
+                    if not (path.parent / file).exists():
+                        write_file(path.parent / file, store.read(row.sha256))
+                    places.append({"path": file, "url": row.source_url} if row.source_url else file)
+                elif row.source_url:
+                    places.append(row.source_url)
+            out.write((write_line({**said, "photos": places}) + "\n").encode())
+            report.products += 1
+            report.photos += len(places)
+    return report
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears at `path` whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if path.suffix == ".gz":
+                with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+                    yield packed  # type: ignore[misc]
+            else:
+                yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _lines(session: Session) -> Iterator[Line]:
+    gtins = _gtins(session)
+    last = 0
+    while rows := session.execute(
+            select(Listing, Shop.name, Product, Model).join(Shop).join(Product, Product.id == Listing.product_id)
+            .outerjoin(Model, Model.id == Product.model_id)
+            .where(Listing.id > last, Listing.gone_at.is_(None)).order_by(Listing.id).limit(AT_ONCE)).all():
+        shown: dict[int, list[tuple[ProductPhoto, str]]] = defaultdict(list)
+        for row, kind in _shown(session, ProductPhoto.listing_id.in_([listing.id for listing, *_ in rows])):
+            shown[row.listing_id or 0].append((row, kind))
+        for listing, shop, product, model in rows:
+            yield {"shop": shop, "url": listing.url, **_facts(product, model, gtins), "title": listing.title,
+                   "category": listing.category, "price": listing.price, "list_price": listing.list_price,
+                   "currency": listing.currency, "available": listing.available, "sizes": listing.sizes,
+                   "sources": listing.sources}, shown[listing.id]
+        last = rows[-1][0].id
+        session.expunge_all()
+    imported = select(ProductPhoto.origin, ProductPhoto.product_id).where(ProductPhoto.reason == "import").distinct()
+    for origin, product_id in session.execute(imported.order_by(ProductPhoto.product_id, ProductPhoto.origin)).all():
+        product, model = session.execute(select(Product, Model).outerjoin(Model, Model.id == Product.model_id)
+                                         .where(Product.id == product_id)).one()
+        yield {"origin": origin.removeprefix("import:"), "title": product.name, **_facts(product, model, gtins)}, list(
+            _shown(session, ProductPhoto.origin == origin))
+        session.expunge_all()
+
+
+def _facts(product: Product, model: Model | None, gtins: dict[int, list[str]]) -> dict[str, Any]:
+    group = model.key.partition(":")[2] if model else ""
+    return {"brand": product.brand, "model_name": model.name if model else "", "group": group,
+            "colour": product.colour, "style_code": product.style_code, "gtins": gtins.get(product.id, []),
+            "shoe_type": product.shoe_type}
+
+
+def _shown(session: Session, which: Any) -> Iterable[tuple[ProductPhoto, str]]:
+    return session.execute(select(ProductPhoto, Photo.format).join(Photo, Photo.sha256 == ProductPhoto.sha256)
+                           .where(which).order_by(ProductPhoto.position, ProductPhoto.id)).tuples()
+
+
+def _gtins(session: Session) -> dict[int, list[str]]:
+    """The GTINs of every product, those of products merged into it included."""
+    became = merged(session)
+    found: dict[int, list[str]] = defaultdict(list)
+    for code, product_id in session.execute(select(ProductCode.code, ProductCode.product_id)
+                                            .where(ProductCode.code.startswith("gtin:")).order_by(ProductCode.code)):
+        # A code is written without leading zeros; a GTIN-13 says the same with them.
+        found[became.get(product_id, product_id)].append(code.removeprefix("gtin:").zfill(13))
+    return found

@@ -1,0 +1,117 @@
+"""Listings pushed as JSON lines, without a crawl: read line by line, each in a transaction of its own."""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from catalogue.errors import BadInput, SoleSearchError
+from catalogue.identity import Described, find_or_add_model, find_or_add_product, plain
+from catalogue.imports import Fetch, ImportReport, read_photo, replace_photos
+from catalogue.listings import FoundPhoto, save_listing
+from catalogue.photos import PhotoFacts, PhotoStore
+from catalogue.pushed_lines import PushedLine, PushedPhoto, read_line
+from catalogue.tables import Listing, Photo, ProductPhoto, Shop
+from catalogue.transactions import in_one_go
+
+NAMES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+
+
+def import_lines(engine: Engine, store: PhotoStore, path: Path, fetch: Fetch | None = None,
+                 watch: Callable[[int], None] | None = None) -> ImportReport:
+    """Import a file of JSON lines; bad lines are told with their number, the others go in.
+
+    One transaction a line: a push that is killed and started again ends the same as one that was not. A shop of the
+    line's name is made on demand. `fetch` brings photos that are addresses; one that was fetched from the same address
+    before is not fetched again.
+    """
+    report = ImportReport()
+    for number, data in _lines(path):
+        try:
+            line = read_line(data)
+            photos = list(_photos(engine, store, path, line, fetch, report, number))
+            in_one_go(engine, partial(_save, path, line, photos))
+        except SoleSearchError as error:
+            report.failed += 1
+            report.problems.append(f"{path}, line {number}: {error}")
+            continue
+        report.products += 1
+        report.photos += len(photos)
+        if watch is not None:
+            watch(report.products)
+    if not report.products and not report.failed:
+        raise BadInput(f"{path} holds no lines to import")
+    return report
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for number, data in enumerate(file, 1):
+                if data.strip():
+                    yield number, data.removeprefix(b"\xef\xbb\xbf") if number == 1 else data
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise BadInput(f"{path} is damaged or cut short ({error}); the lines before are in the catalogue") from error
+
+
+def _photos(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, fetch: Fetch | None,
+            report: ImportReport, number: int) -> Iterator[FoundPhoto]:
+    places = line.places()
+    known = _known(engine, store, path, line, places)
+    for place in places:
+        if not place.path and place.url in known:
+            yield known[place.url]
+            continue
+        try:
+            facts = read_photo(store, path.parent / place.path if place.path else place.url, fetch)
+        except SoleSearchError as error:
+            report.problems.append(f"{path}, line {number}: {error}")
+        else:
+            yield FoundPhoto(facts, place.url or place.path)
+
+
+def _known(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, places: Sequence[PushedPhoto]
+           ) -> dict[str, FoundPhoto]:
+    """The photos that were fetched for this line before, by address."""
+    urls = [place.url for place in places if place.url and not place.path]
+    if not urls:
+        return {}
+    rows = select(ProductPhoto.source_url, Photo).join(Photo, Photo.sha256 == ProductPhoto.sha256).where(
+        ProductPhoto.source_url.in_(urls))
+    if line.shop:
+        rows = rows.join(Listing, Listing.id == ProductPhoto.listing_id).join(Shop, Shop.id == Listing.shop_id).where(
+            Shop.name == line.shop, Listing.url == line.url)
+    else:
+        rows = rows.where(ProductPhoto.origin == _origin(path, line))
+    with Session(engine.execution_options(readonly=True)) as session:
+        return {url: FoundPhoto(PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash), url)
+                for url, row in session.execute(rows) if store.path(row.sha256).is_file()}
+
+
+def _save(path: Path, line: PushedLine, photos: Sequence[FoundPhoto], session: Session) -> None:
+    if line.shop:
+        save_listing(session, _shop(session, line.shop), line.listing(), photos)
+        return
+    model = find_or_add_model(session, line.brand, line.group, line.model_name or line.title)
+    product = find_or_add_product(session, _origin(path, line), Described(
+        line.brand, line.title, line.colour, line.style_code, line.gtins, line.shoe_type, model))
+    replace_photos(session, product.id, _origin(path, line), photos)
+
+
+def _origin(path: Path, line: PushedLine) -> str:
+    made = "/".join([path.name.partition(".")[0], plain(line.style_code) or plain(line.title) or "product"])
+    return f"import:{line.origin or made}"[:200]
+
+
+def _shop(session: Session, name: str) -> int:
+    """The shop of that name; one that is only pushed has no site to crawl, and is paused from the start."""
+    row = session.scalar(select(Shop).where(Shop.name == name))
+    if row is None:
+        row = Shop(name=name, url=f"push:{name}", paused=True)
+        session.add(row)
+        session.flush()
+    return row.id
