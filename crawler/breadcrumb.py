@@ -1,5 +1,6 @@
 """The path of categories that leads to a product: of JSON-LD, of microdata, or as the page shows it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ from crawler.links import page_link
 from crawler.offers import many
 from crawler.outline import Outline, text_of
 from crawler.product_nodes import all_nodes, text_in, types_of
+from crawler.traits import names_of
 from crawler.words import HOME
 
 _MARKS = " >/›»|→·•<‹»❯⟩\\-–:"
+_SURE = re.compile(r"crumb|ariane|パンくず|위치", re.I)
 Crumb = tuple[str, str, bool]
 
 
@@ -26,7 +29,13 @@ def category_of(data: Sequence[Any], page: Outline, titles: Sequence[str]) -> st
 
 def shown_category(page: Outline, titles: Sequence[str]) -> str:
     """The category in the page's visible breadcrumb."""
-    return next((category for tag in page.crumbs if (category := _category(_visible(tag), page, titles))), "")
+    for tag in page.crumbs:
+        crumbs = _visible(tag)
+        # `path` and `location` call other things so too: those lead from the shop's front.
+        sure = _SURE.search(names_of(tag)) or (crumbs and (plain(crumbs[0][0]) in HOME or _is_front(crumbs[0][1], page)))
+        if sure and (category := _category(crumbs, page, titles)):
+            return category
+    return ""
 
 
 def _category(crumbs: list[Crumb], page: Outline, titles: Sequence[str]) -> str:
@@ -83,8 +92,7 @@ def _visible(tag: Tag) -> list[Crumb]:
 
 def _parts(tag: Tag) -> Iterator[tuple[str, Tag | None]]:
     """Each item of a visible breadcrumb: the entries of its list, else its links and the texts between them."""
-    entries = tag.find_all("li") or (tag.find_all("li") if tag.name in ("ol", "ul") else [])
-    if entries:
+    if entries := tag.find_all("li"):
         for entry in entries:
             link = entry.find("a")
             yield text_of(link if link is not None and clean(text_of(link)) else entry), link

@@ -48,10 +48,17 @@ def size_in(text: str) -> str:
     """The size that a choice's text begins with; empty if it is none."""
     if not text or len(text) > 80:
         return ""
-    if SIZE.match(text):
-        return text
-    head = _EXTRA.sub("", text).strip()
-    return head if head and SIZE.match(head) else ""
+    head = text if SIZE.match(text) else _EXTRA.sub("", text).strip()
+    return head if head and SIZE.match(head) and _plausible(head) else ""
+
+
+def _plausible(size: str) -> bool:
+    """Whether the number in a size is one of a shoe: of a national system, centimetres or millimetres."""
+    match = re.search(r"\d+(?:[.,]\d+)?", size)
+    if match is None:
+        return True
+    number = float(match[0].replace(",", "."))
+    return 15 <= number <= 35 if "cm" in size.lower() else 0 < number <= 60 or 90 <= number <= 350
 
 
 def available(page: Outline, sizes: dict[str, bool]) -> bool | None:
@@ -107,11 +114,9 @@ def _boxes(page: Outline) -> Iterator[Tag]:
     for run in page.runs:
         block = run.place.block
         if block is not None and not run.place.others and len(run.parts) < 4 and SIZE_LABEL.match(run.text):
-            box = block.parent if block.name != "option" else block.find_parent("select")
-            if box is not None and box.name == "tr" and block.name == "td":
-                continue
-            if box is not None and box.name not in ("body", "html", "main"):
-                yield box
+            near = (block, block.parent) if block.name != "option" else (block.find_parent("select"),)
+            yield from [box for box in near if box is not None and box.name not in ("body", "html", "main")
+                        and read_sizes(box, page)][:1]
     for tag in selects:
         if not _QUANTITY.search(f"{names_of(tag)} {tag.attrs.get('name')}") and sum(
                 len(size_in(clean(text_of(option)))) > 1 for option in tag.find_all("option", limit=40)) > 1:

@@ -18,6 +18,8 @@ _ZOOMS = ("data-large_image", "data-zoom-image", "data-zoom", "data-zoom-src", "
 _SOURCES = ("data-lazy-src", "data-lazy", "data-src", "data-echo", "data-ll-src", "ec-data-src", "data-original-src", "src")
 _SRCSETS = ("data-srcset", "data-lazy-srcset", "srcset", "data-lazyset")
 _CANDIDATE = re.compile(r"([^\s,]\S*?)(?:\s+(\d+(?:\.\d+)?)([wx]))?\s*(?:,\s+|,?$|,(?=https?:|/))")
+# What a script would fill in with a size.
+_TEMPLATE = re.compile(r"_?\{\w+\}x?(?:\{\w+\})?", re.I)
 _SMALLEST = 64
 _MOST = 200
 # Pixels across as far as they are known, and what wins among equals.
@@ -107,6 +109,7 @@ def _renditions(seen: Seen, page: Outline) -> dict[str, Width]:
         return {}
     found: dict[str, Width] = {}
     for name, width in _named(tag, place.link):
+        name = _TEMPLATE.sub("", name)
         if (link := absolute(page.base, name)) and is_photo(link):
             found[link] = min(found.get(link, width), width)
     return found

@@ -1,7 +1,7 @@
 """A product page becomes listings: what its sources say, merged, with the addresses of its photos."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from bs4 import BeautifulSoup
 
@@ -43,6 +43,11 @@ class _Read:
     selected: Facts
     facts: tuple[Facts, ...]
 
+    @property
+    def currency(self) -> str:
+        """The currency of the page's prices."""
+        return next((facts.currency for facts in (self.selected, *self.facts) if facts.currency), "")
+
 
 def parse(text: str) -> BeautifulSoup:
     """Parse a page once; everything else reads the tree."""
@@ -67,11 +72,12 @@ def read_page(soup: BeautifulSoup, url: str, told: Sequence[Facts] = (),
     if adapter:
         own = variant or next((plain(facts.colour) for facts in adapter if facts.colour), "")
         if variant or colourways:
-            return [_found(url, [*adapter, *_of_colourway(read, own)], settings)]
+            return [_found(url, [*adapter, *_of_colourway(read, own)], settings, currency=read.currency)]
         return [_found(url, [*adapter, read.selected, *read.facts, *pictured], settings, read.page)]
     if colourways:
         # Which colourway the page's other pictures and tags are about cannot be told.
-        return [_found(f"{url}#colour={key}", _of_colourway(read, key), settings) for key in colourways]
+        return [_found(f"{url}#colour={key}", _of_colourway(read, key), settings, currency=read.currency)
+                for key in colourways]
     return [_found(url, [read.selected, *read.facts, *pictured], settings, read.page)]
 
 
@@ -93,21 +99,22 @@ def _read(soup: BeautifulSoup, url: str, settings: ShopSettings, known: bool) ->
         selected.title and (selected.price is not None or selected.images))
     if not claimed and not (looks_like_product(page, seen) and not is_list(data)):
         return None
+    if not is_product(page) and not structured:
+        tags = Facts(tags.source, images=tags.images)
     paths = [Facts(source, category=category_of(nodes, page, (page.title, *titles)))
              for source, nodes in (("json-ld", data), ("microdata", items))]
     found = [*structured, *paths, tags]
     variations = from_variations(page)
-    if len(variations) > 1:
-        variations = [replace(one, model_name=next((name for name in (*titles, page.title) if name), ""))
-                      for one in variations]
-    return _Read(page, selected, tuple([*found, *variations, seen]))
+    named = next((one for one in (*structured, tags, seen) if one.title), seen)
+    models = [Facts(named.source, model_name=named.title, variant=one.variant) for one in variations if one.variant]
+    return _Read(page, selected, tuple([*found, *models, *variations, seen]))
 
 
 def _colourways(facts: Sequence[Facts]) -> list[str]:
     """The colourways that the first source to tell several apart knows; empty if none does."""
     known: dict[str, dict[str, None]] = {}
     for one in facts:
-        if one.variant:
+        if one.variant and one.colour:
             known.setdefault(one.source, {})[one.variant] = None
     return next((list(keys) for keys in known.values() if len(keys) > 1), [])
 
@@ -115,7 +122,7 @@ def _colourways(facts: Sequence[Facts]) -> list[str]:
 def _of_colourway(read: _Read, variant: str) -> list[Facts]:
     """What is said of one colourway, and of the others' facts those that are true of all."""
     return [_for_all(read.selected, ("price", "list_price", "currency")),
-            *(one if one.variant == variant else _for_all(one) for one in read.facts if one.variant in ("", variant))]
+            *(one if variant and one.variant == variant else _for_all(one) for one in read.facts if one.variant in ("", variant))]
 
 
 def _for_all(facts: Facts, also: Sequence[str] = ()) -> Facts:
@@ -123,11 +130,12 @@ def _for_all(facts: Facts, also: Sequence[str] = ()) -> Facts:
     return Facts(facts.source, **{name: getattr(facts, name) for name in (*_SHARED, *also)})
 
 
-def _found(url: str, facts: Sequence[Facts], settings: ShopSettings, page: Outline | None = None) -> FoundPage:
+def _found(url: str, facts: Sequence[Facts], settings: ShopSettings, page: Outline | None = None, *,
+           currency: str = "") -> FoundPage:
     known = [one for one in facts if one.source not in ("selectors", "sitemap")]
     title = next((one.model_name for one in known if one.model_name), url)
     listing = merged(url, [*facts, Facts("settings", brand=settings.brand), Facts("address", title=title)],
-                     settings.currency)
+                     currency or settings.currency)
     selected = next((one for one in facts if one.source == "selectors" and one.images), None)
     if selected is not None:
         # Who names the place of the pictures means those and no others.

@@ -9,7 +9,7 @@ from crawler.facts import clean, currency_code, money
 
 _CAN_BUY = {"instock", "limitedavailability", "onlineonly", "instoreonly", "preorder", "presale", "backorder",
             "madetoorder", "available"}
-_CANNOT_BUY = {"outofstock", "soldout", "discontinued", "reserved", "unavailable"}
+_CANNOT_BUY = {"outofstock", "soldout", "discontinued", "reserved", "unavailable", "oos"}
 _FORMER_PRICES = ("listprice", "msrp", "srp", "strikethroughprice", "regularprice")
 
 

@@ -69,18 +69,20 @@ def _about(nodes: list[Node], page: Outline) -> list[Node]:
         return nodes if len(nodes) == 1 and page.title and nodes[0].get("offers") else []
     title = plain(page.title)
 
-    def fit(node: Node) -> tuple[bool, bool, bool]:
-        own = clean(node.get("url") or node.get("@id"))
+    def fit(node: Node) -> tuple[bool, bool, bool, bool]:
+        own = clean(node.get("url") or node.get("@id"), MAX_URL)
         name = plain(text_in(node.get("name")))
-        return (bool(own) and _path(own) == _path(page.url),
+        link = page_link(page.base, own) if own else ""
+        return (link == page.url,
                 bool(title) and (name == title or name in title or title in name),
+                bool(link) and _path(link) == _path(page.url) and not ("?" in link and "?" in page.url),
                 bool(node.get("offers") or node.get("hasVariant")))
 
     best = max(named, key=fit)
     name = plain(text_in(best.get("name")))
     same = [node for node in named if plain(text_in(node.get("name"))) == name
             and plain(text_in(node.get("color"))) in ("", plain(text_in(best.get("color"))))]
-    if len({plain(text_in(node.get("name"))) for node in named}) > 1 and not any(fit(best)[:2]):
+    if len({plain(text_in(node.get("name"))) for node in named}) > 1 and not any(fit(best)[:3]):
         return []  # a list of products, none of them this page's
     return [best, *(node for node in same if node is not best)]
 
@@ -118,14 +120,17 @@ def _one(node: Node, variants: list[Node], by_id: dict[str, Node], page: Outline
     # A group's code is no colourway's, and a code of one size is no shoe's: variants count where they agree.
     own_node = {} if colourway else node
     mpn, sku = (text_in(own_node.get(key)) or _agreed(variants, key) for key in ("mpn", "sku"))
-    images = [image for one in (variants if colourway else [node, *variants]) for image in _images(one.get("image"))]
+    offers = [offer for one in (own_node, *variants) for offer in many(_known(one.get("offers"), by_id))
+              if isinstance(offer, dict)]
+    if len(skus := {text_in(offer.get("sku")) for offer in offers}) > 1 and sku in skus:
+        sku = ""  # that of one size
+    images = [image for one in (variants if colourway else [node, *variants]) for image in _images(_known(one.get("image"), by_id))]
     return Facts(
         source=source, title=text_in(first.get("name") if colourway else "") or text_in(node.get("name")),
         brand=_brand(node) or _brand(first), model_name=text_in(parent.get("name")) or (
             text_in(node.get("name")) if colourway else ""),
         group=clean(group, 200), colour=text_in(first.get("color"))[:200] or text_in(node.get("color"))[:200],
-        style_code=style_code(mpn, sku), gtins=_gtins([own_node, *variants, *(offer for one in (own_node, *variants)
-                                         for offer in many(_known(one.get("offers"), by_id)) if isinstance(offer, dict))]),
+        style_code=style_code(mpn, sku), gtins=_gtins([own_node, *variants, *offers]),
         price=sale.price, list_price=sale.list_price, currency=sale.currency, available=sale.available, sizes=sale.sizes,
         images=tuple(dict.fromkeys(link for image in images if (link := absolute(page.base, image)))), variant=variant)
 

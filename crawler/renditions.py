@@ -23,7 +23,7 @@ _WORD_SIZES = {"thumb": 100.0, "thumbnail": 100.0, "tiny": 60.0, "small": 200.0,
                "large": 1000.0, "grande": 1000.0, "big": 1200.0, "zoom": 1600.0, "xl": 1600.0}
 _CLOUDINARY = re.compile(r"(/(?:image|[\w-]+)/upload/)((?:[a-z]{1,3}_[^/,]+(?:,[a-z]{1,3}_[^/,]+)*/)+)")
 _CLOUDINARY_SIZE = re.compile(r"^(?:w|h|c|q|f|g|ar|dpr)_")
-_CAFE24 = re.compile(r"(/product/)(?:tiny|small|medium)/", re.I)
+_CAFE24 = re.compile(r"(/product/(?:extra/)?)(?:tiny|small|medium)/", re.I)
 _NAVER = re.compile(r"^[a-z]{1,2}\d{2,4}(?:_\d{2,4})?(?:_\w+)?$")
 _NO_PHOTO = re.compile(
     r"^(?:icon|ico|sprite|blank|spacer|pixel|loading|loader|spinner|btn|bullet|arrow|1x1|transparent)s?(?:[-_.\d]|$)"
@@ -76,7 +76,7 @@ def size_named(url: str) -> float:
         numbers += [int(number) for number in re.findall(r"\d+", match[0].partition("@")[0])] or [1]
     if match := _CLOUDINARY.search(path):
         numbers += [int(number) for number in re.findall(r"(?:^|[,/])w_(\d{1,5})", match[2])]
-    if match := re.search(r"/product/(tiny|small|medium)/", path, re.I):
+    if match := re.search(r"/product/(?:extra/)?(tiny|small|medium)/", path, re.I):
         numbers.append(int(_WORD_SIZES[match[1].lower()]))
     if match := _WORD.search(path):
         numbers += [int(_WORD_SIZES[word])] if (word := match[1].lower()) in _WORD_SIZES else []

@@ -38,7 +38,7 @@ _SWATCH = re.compile(r"swatch|colou?r-?(?:option|chip|list|picker|select\w*|vari
 _SIZES = re.compile(rf"{_EDGE}sizes?{_END}|[sS]ize-?(?:[lL]ist|[oO]ption|[sS]elect|[bB]ox|[bB]tn|[bB]utton|[pP]icker)"
                     r"|사이즈|größe|groesse|taille|pointure|サイズ")
 _NO_SIZES = re.compile(r"size-?_?(?:chart|guide|table|info|help|link)|font-size|full-?size|(?:small|large|x)[-_]size", re.I)
-_CRUMBS = re.compile(rf"bread-?_?crumb|{_EDGE}crumbs?{_END}|현재 ?위치|パンくず|fil-?d-?ariane|brotkrumen|{_EDGE}topic-?path", re.I)
+_CRUMBS = re.compile(rf"bread-?_?crumb|{_EDGE}crumbs?{_END}|현재 ?위치|パンくず|fil-?d-?ariane|brotkrumen|{_EDGE}topic-?path|(?:^| )(?:path|location(?:[-_](?:wrap|cont|area|box|list))?|navi-?path|line-?map)(?: |$)", re.I)
 
 
 @dataclass(frozen=True, slots=True)

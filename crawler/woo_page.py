@@ -44,8 +44,12 @@ def _facts(group: list[dict[str, Any]], colour: str, variant: str, page: Outline
     skus = {clean(one.get("sku"), 100) for one in group}
     sku = skus.pop() if len(skus) == 1 else ""
     links = dict.fromkeys(link for one in group for link in _images(one, page))
-    return Facts(source="heuristics", colour=colour, price=price, list_price=listed, available=any(told) if told else None,
+    return Facts(source="woocommerce", group=_group(page) if variant else "", colour=colour, price=price, list_price=listed, available=any(told) if told else None,
                  sizes=sizes, style_code=style_code("", sku), images=tuple(links), variant=variant)
+
+
+def _group(page: Outline) -> str:
+    return next((clean(tag.attrs.get("data-product_id"), 200) for tag in page.variations), "")
 
 
 def _images(one: dict[str, Any], page: Outline) -> list[str]:

@@ -5,10 +5,12 @@ from decimal import Decimal
 import pytest
 
 from crawler.facts import Facts, clean, gtin, merged, money, style_code
-from crawler.gallery import gallery, same_picture
+from crawler.gallery import pictures
 from crawler.links import absolute, page_link, same_site, tidy, worth_following
 from crawler.listing import parse
 from crawler.offers import availability, sale_of
+from crawler.outline import outline
+from crawler.renditions import same_picture
 
 
 @pytest.mark.parametrize(
@@ -134,9 +136,11 @@ def test_sizes_of_one_picture_are_one_picture(other: str) -> None:
 def test_a_gallery_without_structured_data_needs_a_product_region() -> None:
     lazy = '<img data-srcset="/2.jpg 1x, /2-big.jpg 2x" src="data:image/gif;base64,R">'
     body = f'<div class="{{}}"><img src="/1.jpg">{lazy}</div>'
-    page = "https://s.example/p"
-    found = gallery(parse("<h1>x</h1>" + body.format("product__media")), page)
-    assert [picture.urls[0] for picture in found] == [
+
+    def gallery(text: str) -> list[str]:
+        return [picture.urls[0] for picture in pictures((), outline(parse(text), "https://s.example/p"))]
+
+    assert gallery("<h1>x</h1>" + body.format("product__media")) == [
         "https://s.example/1.jpg",
         "https://s.example/2-big.jpg",
     ]
@@ -147,5 +151,5 @@ def test_a_gallery_without_structured_data_needs_a_product_region() -> None:
         "instagram-gallery",
         "story",
     ):
-        assert gallery(parse("<h1>x</h1>" + body.format(others)), page) == []
-    assert gallery(parse("<footer>" + body.format("gallery") + "</footer>"), page) == []
+        assert gallery("<h1>x</h1>" + body.format(others)) == []
+    assert gallery("<footer>" + body.format("gallery") + "</footer>") == []
