@@ -4,12 +4,12 @@ import gzip
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
 from catalogue.files import PARTIAL, sync_folder, write_file
@@ -91,8 +91,8 @@ def _lines(session: Session) -> Iterator[Line]:
     for origin, product_id in session.execute(imported.order_by(ProductPhoto.product_id, ProductPhoto.origin)).all():
         product, model = session.execute(select(Product, Model).outerjoin(Model, Model.id == Product.model_id)
                                          .where(Product.id == product_id)).one()
-        yield {"origin": origin.removeprefix("import:"), "title": product.name, **_facts(product, model, gtins)}, list(
-            _shown(session, ProductPhoto.origin == origin))
+        said = {"origin": origin.removeprefix("import:"), "title": product.name, **_facts(product, model, gtins)}
+        yield said, _shown(session, ProductPhoto.origin == origin)
         session.expunge_all()
 
 
@@ -103,9 +103,10 @@ def _facts(product: Product, model: Model | None, gtins: dict[int, list[str]]) -
             "shoe_type": product.shoe_type}
 
 
-def _shown(session: Session, which: Any) -> Iterable[tuple[ProductPhoto, str]]:
-    return session.execute(select(ProductPhoto, Photo.format).join(Photo, Photo.sha256 == ProductPhoto.sha256)
-                           .where(which).order_by(ProductPhoto.position, ProductPhoto.id)).tuples()
+def _shown(session: Session, which: ColumnElement[bool]) -> list[tuple[ProductPhoto, str]]:
+    rows = session.execute(select(ProductPhoto, Photo.format).join(Photo, Photo.sha256 == ProductPhoto.sha256)
+                           .where(which).order_by(ProductPhoto.position, ProductPhoto.id))
+    return [(row, kind) for row, kind in rows]
 
 
 def _gtins(session: Session) -> dict[int, list[str]]:

@@ -71,7 +71,7 @@ def _photos(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, fet
         except SoleSearchError as error:
             report.problems.append(f"{path}, line {number}: {error}")
         else:
-            yield FoundPhoto(facts, place.url or place.path)
+            yield FoundPhoto(facts, place.url)
 
 
 def _known(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, places: Sequence[PushedPhoto]

@@ -66,7 +66,7 @@ def import_(path: Path, sets: tuple[str, ...], photo_column: str, fetch: bool) -
 @catalogue.command()
 @click.argument("folder", type=click.Path(path_type=Path), required=False)
 @click.option("--jsonl", type=click.Path(dir_okay=False, path_type=Path), help="Write JSON lines (.gz compresses).")
-@click.option("--photos/--no-photos", default=True, help="With --jsonl: photo files beside it, or only their addresses.")
+@click.option("--photos/--no-photos", default=True, help="With --jsonl: photo files beside it, or addresses only.")
 def export(folder: Path | None, jsonl: Path | None, photos: bool) -> None:
     """Write the catalogue as a new folder with a products.csv and photos, or as JSON lines with every listing."""
     from catalogue.exports import export_lines

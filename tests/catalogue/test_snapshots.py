@@ -8,6 +8,7 @@ import pytest
 from app.wiring import Stores
 from catalogue.errors import BadInput, NotFound
 from catalogue.imports import import_path
+from catalogue.merging import merge, split
 from catalogue.queries import ProductPhotoRow
 from catalogue.snapshots import SplitShares, assign_splits, near_duplicate_groups, open_snapshot, take_snapshot
 
@@ -55,6 +56,33 @@ def test_new_photos_of_an_unseen_product_are_unseen_and_of_a_trained_one_never()
     rows = [row(1, "a", "0" * 16), row(1, "b", "f" * 16), row(2, "c", "0" * 16, "n"), row(2, "d", "f" * 16, "n")]
     sides = assign_splits(rows, near_duplicate_groups(rows), {"a": "unseen", "c": "train"}, SplitShares(0.0, 0.89))
     assert sides == {"a": "unseen", "b": "unseen", "c": "train", "d": "train"}
+
+
+def test_an_unseen_product_merged_into_a_trained_one_is_measured_but_not_as_unseen() -> None:
+    rows = [row(1, "a", "0" * 16), row(1, "b", "f" * 16), row(1, "c", "0f" * 8), row(2, "d", "0" * 16, "n")]
+    known = {"a": "unseen", "b": "train", "d": "unseen"}
+    sides = assign_splits(rows, near_duplicate_groups(rows), known, SplitShares(0.0, 0.89))
+    assert sides == {"a": "val", "b": "train", "c": "train", "d": "unseen"}
+
+
+def test_a_merge_moves_no_photo_between_training_and_measuring(stocked: Stores) -> None:
+    def sides() -> dict[str, str]:
+        taken = take_snapshot(stocked.database, stocked.snapshots, SHARES)
+        return {photo.sha256: photo.split for photo in taken.photos}
+
+    photos = take_snapshot(stocked.database, stocked.snapshots, SHARES).photos
+    before = sides()
+    unseen = next(photo for photo in photos if photo.split == "unseen")
+    trained = next(photo for photo in photos if photo.split == "train")
+    merge(stocked.database, str(unseen.product_id), str(trained.product_id))
+    merged = take_snapshot(stocked.database, stocked.snapshots, SHARES).photos
+    assert unseen.product_id not in {photo.product_id for photo in merged}
+    for photo in merged:
+        was = before[photo.sha256]
+        moved = photo.product_id == trained.product_id and was == "unseen"
+        assert photo.split == ("val" if moved else was)
+    split(stocked.database, [str(unseen.product_id)])
+    assert sides() == before
 
 
 def test_a_trained_product_keeps_a_photo_to_train_on() -> None:
