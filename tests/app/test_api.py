@@ -1,8 +1,14 @@
-"""The HTTP door: answers, bad input, many at once, promotion while serving."""
+"""The HTTP door: answers, bad input, many at once, promotion, additions and removals while serving."""
 
+import hashlib
 import io
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +17,28 @@ from sqlalchemy.orm import Session
 
 from app.api import create_app
 from app.batching import BatchingRuntime
+from app.commands.indexing import add_with_bar
 from app.live import LiveIndex
-from app.wiring import Stores
-from catalogue.queries import product_photos
+from app.wiring import Stores, open_stores
+from catalogue.imports import import_path
+from catalogue.merging import merge
+from catalogue.queries import ProductPhotoRow, product_photos
 from tests.conftest import encoded, picture
+from tests.index.test_segments import copied, take_away
 
 
 @pytest.fixture(scope="module")
 def client(trained: Stores) -> Iterator[TestClient]:
     with TestClient(create_app(trained, LiveIndex(trained)), raise_server_exceptions=False) as made:
         yield made
+
+
+@pytest.fixture
+def grown(trained: Stores, tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Stores]:
+    """A copy of the trained catalogue with its live index."""
+    made = copied(trained, tmp_path / "data", new_database())
+    yield made
+    made.database.dispose()
 
 
 def stored_photos(stores: Stores) -> list[tuple[int, bytes]]:
@@ -154,3 +172,114 @@ def test_an_unexpected_error_shows_no_traceback(client: TestClient, trained: Sto
     Image.new("RGB", (1, 1)).save(buffer, "PNG")
     answer = client.post("/identify", content=buffer.getvalue())
     assert answer.status_code == 200 and "Traceback" not in answer.text
+
+
+def best_of(client: TestClient, data: bytes) -> dict[str, Any]:
+    answer = client.post("/identify", content=data)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def products_of(answer: dict[str, Any]) -> set[int]:
+    return {match["id"] for match in (answer["best"], *answer["similar"], *answer["colourways"],
+                                      *answer["other_brands"])}
+
+
+@contextmanager
+def opened(stores: Stores) -> Iterator[TestClient]:
+    with TestClient(create_app(stores, LiveIndex(stores)), raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_what_is_removed_is_gone_from_the_very_next_answer(grown: Stores) -> None:
+    late = open_stores(grown.settings.model_copy(update={"poll_s": 3600}))
+    with opened(late) as client:  # this worker does not look for changes for an hour
+        product, data = stored_photos(grown)[0]
+        before = best_of(client, data)
+        assert before["best"]["id"] == product and len(before["similar"]) == 10
+        mine = [(row.product_id, row.sha256) for row in photo_rows(grown) if row.product_id == product]
+        take_away(grown, mine[:1])
+        one_photo_less = best_of(client, data)["best"]
+        assert one_photo_less["id"] != product or one_photo_less["nearest_photo"] != f"/photos/{mine[0][1]}"
+        take_away(grown, mine)
+        after = best_of(client, data)
+        assert product not in products_of(after) and len(after["similar"]) == 10
+        assert len({match["id"] for match in after["similar"]}) == 10
+        take_away(grown, [(row.product_id, row.sha256) for row in photo_rows(grown)])
+        answer = client.post("/identify", content=data)
+        assert answer.status_code == 503 and "left the catalogue" in answer.json()["error"]
+
+
+def test_a_merged_product_answers_as_what_it_became_at_once(grown: Stores) -> None:
+    late = open_stores(grown.settings.model_copy(update={"poll_s": 3600}))
+    with opened(late) as client:
+        photos = stored_photos(grown)
+        (product, data), other = photos[0], photos[-1][0]
+        merge(grown.database, str(product), str(other))
+        answer = best_of(client, data)
+        assert answer["best"]["id"] == other and answer["best"]["score"] > 0.999
+        assert product not in products_of(answer) and len({match["id"] for match in answer["similar"]}) == 10
+
+
+def test_additions_are_served_within_a_poll(grown: Stores, make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    with opened(grown) as client:
+        base = client.get("/version").json()["index"]
+        import_path(grown.database, grown.photos, make_folder(tmp_path / "new", models=1, first=30))
+        segment = add_with_bar(grown, grown.releases.live("index")).segment
+        product, data = stored_photos(grown)[-1]
+        wait_for(lambda: best_of(client, data)["releases"]["segments"] == [segment])
+        answer = best_of(client, data)
+        assert answer["best"]["id"] == product and answer["best"]["score"] > 0.999
+        assert answer["best"]["name"] == "Shoe 30" and len(answer["colourways"]) == 1
+        assert answer["releases"]["index"] == base and client.get("/healthz").json()["problem"] is None
+
+
+def test_requests_while_the_index_grows_and_shrinks(grown: Stores, make_folder: Callable[..., Path],
+                                                    tmp_path: Path) -> None:
+    photos = stored_photos(grown)
+    names = {hashlib.sha256(data).hexdigest(): product for product, data in photos}
+    removed: set[int] = set()  # products whose removal was committed
+    stop = threading.Event()
+
+    def ask(number: int) -> int:
+        asked = 0
+        while not stop.is_set():
+            product, data = photos[(7 * asked + 13 * number) % len(photos)]
+            gone = set(removed)
+            answer = best_of(client, data)
+            shown = products_of(answer)
+            assert not shown & gone and len({match["id"] for match in answer["similar"]}) == 10
+            if product not in gone and product not in removed:
+                assert answer["best"]["id"] == product and answer["best"]["score"] > 0.999  # never another's answer
+            assert answer["best"]["id"] == names.get(answer["best"]["nearest_photo"][8:], answer["best"]["id"])
+            asked += 1
+        return asked
+
+    with opened(grown) as client, ThreadPoolExecutor(6) as threads:
+        asking = [threads.submit(ask, number) for number in range(6)]
+        try:
+            for step in range(5):
+                folder = make_folder(tmp_path / str(step), models=1, views=2, first=30 + step)
+                import_path(grown.database, grown.photos, folder)
+                add_with_bar(grown, grown.releases.live("index"))
+                victim = photos[8 * step][0]
+                take_away(grown, [(row.product_id, row.sha256) for row in photo_rows(grown)
+                                  if row.product_id == victim])
+                removed.add(victim)
+                time.sleep(0.2)
+            wait_for(lambda: len(best_of(client, photos[-1][1])["releases"]["segments"]) == 5)
+        finally:
+            stop.set()
+        assert sum(future.result() for future in asking) > 20
+
+
+def photo_rows(stores: Stores) -> list[ProductPhotoRow]:
+    with Session(stores.readers) as session:
+        return product_photos(session)
+
+
+def wait_for(happened: Callable[[], bool], patience_s: float = 20) -> None:
+    until = time.monotonic() + patience_s
+    while not happened():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)

@@ -1,19 +1,21 @@
 """Between builds: what is added, removed and merged is answered as a fresh build would, and nothing is ever half."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
+from app.cli import main
 from app.commands.indexing import add_with_bar, build_with_bar
 from app.commands.releases import promote_gated
 from app.live import LiveIndex
@@ -24,7 +26,7 @@ from catalogue.gallery_items import GalleryState, ProductFacts, note_changes, re
 from catalogue.imports import import_path
 from catalogue.merging import merge
 from catalogue.queries import product_photos
-from catalogue.tables import GalleryItem, Product, ProductPhoto
+from catalogue.tables import GalleryItem, Product, ProductPhoto, Table
 from index.add import MOST_SEGMENTS, lacking_photos
 from index.engine import Engine
 from index.gallery import Gallery, read_gallery
@@ -33,11 +35,27 @@ from index.view import View, view_of
 from tests.index.test_index import made_gallery
 
 
+def copied(stores: Stores, folder: Path, url: str) -> Stores:
+    """A copy of a whole data folder, and of its catalogue where that is a database elsewhere, to change."""
+    shutil.copytree(stores.settings.data_dir, folder)
+    made = open_stores(stores.settings.model_copy(update={"data_dir": folder, "database_url": url}))
+    if url:
+        with stores.readers.connect() as former, made.database.begin() as new:
+            for table in Table.metadata.sorted_tables:
+                if rows := [dict(row) for row in former.execute(select(table)).mappings()]:
+                    new.execute(table.insert(), rows)
+                if "id" in table.c:
+                    new.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
+                                     f"(SELECT coalesce(max(id), 0) + 1 FROM {table.name}))"))
+    return made
+
+
 @pytest.fixture
-def grown(trained: Stores, tmp_path: Path) -> Stores:
-    """A copy of the trained catalogue with its live index, to change."""
-    shutil.copytree(trained.settings.data_dir, tmp_path / "data")
-    return open_stores(trained.settings.model_copy(update={"data_dir": tmp_path / "data"}))
+def grown(trained: Stores, tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Stores]:
+    """A copy of the trained catalogue with its live index."""
+    made = copied(trained, tmp_path / "data", new_database())
+    yield made
+    made.database.dispose()
 
 
 def take_away(stores: Stores, photos: list[tuple[int, str]]) -> None:
@@ -299,7 +317,7 @@ import app.commands.indexing as indexing
 from app.settings import Settings
 from app.wiring import open_stores
 from catalogue.releases import Releases
-stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
+stores = open_stores(Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[3]))
 die = lambda *_: os.kill(os.getpid(), 9)
 if sys.argv[2] == "embedding":
     photos, left = stores.photos.image, iter([1, 1, 1])
@@ -317,14 +335,36 @@ def test_a_killed_addition_leaves_nothing_half(grown: Stores, make_folder: Calla
                                                moment: str) -> None:
     import_path(grown.database, grown.photos, make_folder(tmp_path / "new", models=1, first=30))
     base = grown.releases.live("index").name
-    ended = subprocess.run([sys.executable, "-c", PROGRAM, str(grown.settings.data_dir), moment],
-                           stderr=subprocess.DEVNULL, cwd=os.getcwd())
+    ended = subprocess.run([sys.executable, "-c", PROGRAM, str(grown.settings.data_dir), moment,
+                            grown.settings.database_url], stderr=subprocess.DEVNULL, cwd=os.getcwd())
     assert ended.returncode == -signal.SIGKILL
     assert grown.releases.segments(base) == [] and serving(grown).view.items == 72
     done = add_with_bar(grown, grown.releases.live("index"))
     assert done.added == 8 and grown.releases.segments(base) == [done.segment]
     assert serving(grown).view.items == 80
     assert not list((grown.releases.folder / "segment").iterdir())
+
+
+def test_the_command_says_what_it_added(grown: Stores, make_folder: Callable[..., Path], tmp_path: Path,
+                                        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(grown.settings.data_dir))
+    monkeypatch.setenv("SOLESEARCH_DATABASE_URL", grown.settings.database_url)
+
+    def run(*words: str) -> str:
+        with pytest.raises(SystemExit) as leave:
+            main(list(words))
+        assert not leave.value.code
+        return capsys.readouterr().out
+
+    assert json.loads(run("index", "add", "--json")) == {"added": 0, "segment": None, "waiting": 0}
+    assert "nothing to add" in run("index", "add")
+    import_path(grown.database, grown.photos, make_folder(tmp_path / "new", models=1, first=30))
+    done = json.loads(run("index", "add", "--json"))
+    assert done == {"added": 8, "segment": grown.releases.newest("segment").name, "waiting": 0}
+    assert f"8 photos  adds to {grown.releases.live('index').name}" in run("releases")
+    product, sha256 = pairs(grown)[-1]
+    answer = json.loads(run("identify", "--json", str(grown.photos.path(sha256))))
+    assert answer["best"]["id"] == product and answer["releases"]["segments"] == [done["segment"]]
 
 
 def test_a_view_without_items_finds_nothing(tmp_path: Path) -> None:
