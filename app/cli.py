@@ -11,8 +11,9 @@ from catalogue.errors import SoleSearchError
 
 # Command → (module, one line of help). The module is imported when its command runs: `--help` imports none.
 COMMANDS = {
-    "shop": ("app.commands.shops", "Add, list, show, pause and resume shops."),
+    "shop": ("app.commands.shops", "Add, list, show, change, pause, resume and remove shops."),
     "crawl": ("app.commands.crawling", "Bring the catalogue up to date from its shops."),
+    "schedule": ("app.commands.scheduling", "Crawl, add to the index and retrain when it is due."),
     "catalogue": ("app.commands.catalogue", "Import, export, count and verify products and photos."),
     "snapshot": ("app.commands.training", "Export what a training may use, with its splits."),
     "train": ("app.commands.training", "Train a network from a snapshot."),

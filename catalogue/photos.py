@@ -128,7 +128,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 def _upright_rgb(image: Image.Image) -> Image.Image:
     try:
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
     except DAMAGE:
         log.info("a photo's EXIF block is damaged; it is taken as it lies")
     if image.mode.startswith("I") or image.mode == "F":
@@ -140,4 +140,4 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
         ground = Image.new("RGBA", image.size, "white")
         ground.alpha_composite(image)
         image = ground
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")

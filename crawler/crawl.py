@@ -3,9 +3,11 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import Engine, func, select
@@ -14,35 +16,54 @@ from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, Busy, NotFound
 from catalogue.photos import PhotoStore
-from catalogue.tables import CrawlRun, FetchState, Shop, now
-from crawler.delisting import count_missed
+from catalogue.tables import CrawlEvent, CrawlRun, FetchState, Shop, now
+from crawler import adapters
+from crawler.delisting import count_missed, unseen
 from crawler.discovery import named_sitemaps
 from crawler.fetch import Fetcher
-from crawler.frontier import BEAT_S, Hold, add, count, held, pending, still_held
-from crawler.report import CrawlProgress, CrawlReport, Tally
+from crawler.frontier import BEAT_S, Address, Hold, Target, add, count, held, pending, still_held
+from crawler.pace import Pace, Stopped
+from crawler.reading import PageReader
+from crawler.recording import record
+from crawler.report import CrawlProgress, CrawlReport, Tally, read_report, shrunk
 from crawler.settings import CrawlSettings
 from crawler.shop_settings import shop_settings
-from crawler.visit import Crawler, visit
+from crawler.visit import Crawler, Visit, visit
 
-MAX_FAILURES_IN_A_ROW = 20
+READERS = 2
+_LOOK_S = 0.5
 log = logging.getLogger(__name__)
+Watch = Callable[[CrawlProgress], None]
 
 
-def crawl(engine: Engine, store: PhotoStore, shop_id: int, settings: CrawlSettings,
-          watch: Callable[[CrawlProgress], None] | None = None, *, locks: Path) -> CrawlReport:
+def crawl(engine: Engine, store: PhotoStore, shop_id: int, settings: CrawlSettings, watch: Watch | None = None, *,
+          locks: Path, pace: Pace | None = None, stop: threading.Event | None = None) -> CrawlReport:
     """Crawl a shop into the catalogue, or go on with its unfinished crawl; `watch` hears of every address visited.
 
-    `locks` is a folder for lock files, shared by all crawlers of this machine. Raises `NotFound` for an unknown shop,
-    `BadInput` for a paused one, `Busy` if another process crawls it. What goes wrong with single pages and photos is
-    counted and told in the report, never raised.
+    `locks` is a folder for lock files, shared by all crawlers of this machine; `pace` is shared by crawls that run
+    side by side; setting `stop` ends the crawl soon, to be gone on with later. Raises `NotFound` for an unknown shop,
+    `BadInput` for a paused one or a full photo store, `Busy` if another process crawls it. What goes wrong with single
+    pages and photos is counted and told in the report, never raised.
     """
     shop = _shop(engine, shop_id)
-    started = time.monotonic()
-    with (held(engine, locks, shop_id) as hold, _beating(engine, hold), Fetcher(settings) as fetcher,
-          ThreadPoolExecutor(settings.photo_threads, "photos") as pool):
-        _begin(engine, hold, fetcher, shop)
-        visited, stopped = _visit_all(Crawler(engine, store, fetcher, pool, hold, shop.url), settings, watch)
-        return _end(engine, hold, visited, stopped, time.monotonic() - started)
+    found = shop_settings(shop.settings)
+    settings = settings.within(found.limits)
+    with ExitStack() as stack:
+        hold = stack.enter_context(held(engine, locks, shop_id))
+        stack.enter_context(_beating(engine, hold))
+        fetcher = stack.enter_context(Fetcher(settings, pace))
+        photo_pool = stack.enter_context(ThreadPoolExecutor(settings.concurrency, "photos"))
+        visit_pool = stack.enter_context(ThreadPoolExecutor(settings.concurrency, "visits"))
+        reader = stack.enter_context(PageReader(READERS))
+        crawler = Crawler(engine, store, fetcher, photo_pool, reader, hold, shop.url, found)
+        try:
+            _begin(crawler)
+            run = _Run(crawler, visit_pool, watch, stop or threading.Event())
+            stopped = run.visit_all() or run.visit_unseen()
+            return _end(crawler, stopped)
+        except BaseException:
+            fetcher.stop.set()  # or the pools would first finish what they have begun
+            raise
 
 
 def _shop(engine: Engine, shop_id: int) -> Shop:
@@ -55,70 +76,140 @@ def _shop(engine: Engine, shop_id: int) -> Shop:
     return shop
 
 
-def _begin(engine: Engine, hold: Hold, fetcher: Fetcher, shop: Shop) -> None:
+def _begin(crawler: Crawler) -> None:
     """Put the first addresses on an empty frontier."""
+    engine, hold = crawler.engine, crawler.hold
     with Session(engine.execution_options(readonly=True)) as session:
         if session.scalar(select(FetchState.id).where(FetchState.run_id == hold.run_id).limit(1)) is not None:
             return
-    found = shop_settings(shop.settings)
-    sitemaps = list(found.start)
-    by_sitemap = found.adapter == "sitemap" and bool(sitemaps)
-    if by_sitemap:
-        sitemaps = named_sitemaps(fetcher, shop.url) or sitemaps
+    first = adapters.first_addresses(crawler.shop_url, crawler.shop)
+    if crawler.shop.adapter == "sitemap" and not crawler.shop.start:
+        first = named_sitemaps(crawler.fetcher, crawler.shop_url) or first
+    kind = "page" if crawler.shop.adapter == "pages" else "feed"
     with Session(engine) as session, session.begin():
         still_held(session, hold)
-        add(session, hold, sitemaps if by_sitemap else [shop.url], "sitemap" if by_sitemap else "page")
+        add(session, hold, [Target(url, kind) for url in first])
 
 
-def _visit_all(crawler: Crawler, settings: CrawlSettings,
-               watch: Callable[[CrawlProgress], None] | None) -> tuple[int, str]:
-    """Visit until the frontier is empty or a budget is spent; returns pages visited and why it stopped early."""
-    until = time.monotonic() + settings.max_minutes * 60
-    visited = failures = 0
-    while batch := pending(crawler.engine, crawler.hold):
-        # Counted once a batch: a frontier of a hundred thousand addresses is not to be counted at each of them.
-        states = _states(crawler.engine, crawler.hold)
-        left = states.pop("pending", 0)
-        for number, address in enumerate(batch, 1):
-            if visited >= settings.max_pages:
-                return visited, f"the budget of {settings.max_pages} pages is spent"
-            if time.monotonic() > until:
-                return visited, f"the budget of {settings.max_minutes:g} minutes is spent"
-            if failures >= MAX_FAILURES_IN_A_ROW:
-                return visited, f"{failures} addresses in a row could not be had"
-            failures = 0 if visit(crawler, address) else failures + 1
-            visited += address.kind != "sitemap"
-            if watch is not None:
-                watch(CrawlProgress(sum(states.values()) + number, left - number, address.url))
-    return visited, ""
+@dataclass
+class _Run:
+    """The visiting of one crawl: several addresses at once, written one by one in the frontier's order, so that a
+    crawl that was killed and resumed comes to the same catalogue as one that was not.
+    """
+
+    crawler: Crawler
+    pool: ThreadPoolExecutor
+    watch: Watch | None
+    asked_to_stop: threading.Event
+    began: float = field(default_factory=time.monotonic)
+    waiting: deque[Address] = field(default_factory=deque)
+    flying: deque[tuple[Address, Future[Visit]]] = field(default_factory=deque)
+    pages: int = 0
+    items: int = 0
+    failures: int = 0
+    before: int = 0
+    done: int = 0
+    left: int = 0
+
+    def visit_unseen(self) -> str:
+        """Visit the pages of listings that the crawl did not meet."""
+        crawler = self.crawler
+        with Session(crawler.engine) as session, session.begin():
+            still_held(session, crawler.hold)
+            add(session, crawler.hold, unseen(session, crawler.hold))
+        return self.visit_all()
+
+    def visit_all(self) -> str:
+        """Visit until the frontier is empty or a budget is spent; returns why it stopped early."""
+        self.before = self._count(FetchState.state != "pending")
+        self.done = 0
+        while not (stopped := self._budget()):
+            self._fill()
+            if not self.flying:
+                return ""
+            address, future = self.flying[0]
+            try:
+                visited = future.result(_LOOK_S)
+            except (TimeoutError, Stopped):
+                continue  # time to look at the budget
+            self.flying.popleft()
+            record(self.crawler, visited)
+            self._note(address, visited)
+        self.crawler.fetcher.stop.set()
+        return stopped
+
+    def _fill(self) -> None:
+        """Keep a few visits under way beyond those being waited for."""
+        settings = self.crawler.fetcher.settings
+        if not self.waiting:
+            underway = [address.id for address, _ in self.flying]
+            self.waiting.extend(pending(self.crawler.engine, self.crawler.hold, underway))
+        while self.waiting and len(self.flying) < 2 * settings.concurrency and (
+                self.pages + len(self.flying) < settings.max_pages):
+            address = self.waiting.popleft()
+            self.flying.append((address, self.pool.submit(visit, self.crawler, address)))
+
+    def _budget(self) -> str:
+        settings = self.crawler.fetcher.settings
+        if self.asked_to_stop.is_set():
+            return "it was asked to stop"
+        if time.monotonic() >= self._until():
+            return f"the budget of {settings.max_minutes:g} minutes is spent"
+        if self.failures >= settings.max_errors:
+            return f"{self.failures} addresses in a row could not be had"
+        if self.items >= settings.max_items:
+            return f"the budget of {settings.max_items} listings is spent"
+        if self.pages >= settings.max_pages and (self.waiting or self._count(FetchState.state == "pending")):
+            return f"the budget of {settings.max_pages} pages is spent"
+        return ""
+
+    def _note(self, address: Address, visited: Visit) -> None:
+        self.pages += address.kind not in ("feed", "told")
+        self.items += len(visited.listings)
+        self.failures = self.failures + 1 if visited.state == "failed" else 0
+        self.done += 1
+        if self.watch is not None:
+            left = len(self.flying) + self._count(FetchState.state == "pending") if self.done % 50 == 1 else None
+            self.left = max(0, left if left is not None else self.left - 1)
+            self.watch(CrawlProgress(self.before + self.done, self.left, address.url))
+
+    def _until(self) -> float:
+        return self.began + self.crawler.fetcher.settings.max_minutes * 60
+
+    def _count(self, which: object) -> int:
+        with Session(self.crawler.engine.execution_options(readonly=True)) as session:
+            return session.scalar(select(func.count()).select_from(FetchState).where(
+                FetchState.run_id == self.crawler.hold.run_id, FetchState.kind != "photo", which)) or 0  # type: ignore[arg-type]
 
 
-def _states(engine: Engine, hold: Hold) -> dict[str, int]:
-    with Session(engine.execution_options(readonly=True)) as session:
-        return {state: number for state, number in session.execute(
-            select(FetchState.state, func.count()).where(FetchState.run_id == hold.run_id).group_by(FetchState.state))}
-
-
-def _end(engine: Engine, hold: Hold, visited: int, stopped: str, seconds: float) -> CrawlReport:
+def _end(crawler: Crawler, stopped: str) -> CrawlReport:
     """Close the run if nothing is left to visit, and report."""
-    with Session(engine) as session, session.begin():
+    hold = crawler.hold
+    with Session(crawler.engine) as session, session.begin():
         still_held(session, hold)
         run = session.get_one(CrawlRun, hold.run_id)
         rows = select(func.count()).select_from(FetchState).where(FetchState.run_id == run.id)
         # What fails among these may hide products; a product page that fails is known and only waits.
-        hiding = session.scalar(rows.where(FetchState.kind.in_(("sitemap", "page")), FetchState.state == "failed"))
-        had = session.scalar(rows.where(FetchState.state.in_(("done", "gone"))))
+        hiding = session.scalar(rows.where(FetchState.kind.in_(("feed", "page")),
+                                           FetchState.state == "failed"))
+        had = session.scalar(rows.where(FetchState.state.in_(("done", "gone")), FetchState.kind != "check"))
         complete = not stopped and bool(had) and not hiding and not run.counters.get("skipped")
         run.state = "done" if complete else "partial" if had or stopped else "failed"
+        run.stopped = stopped
+        warnings = []
+        if complete:
+            delisted, warning = count_missed(session, hold)
+            count(session, hold, Tally({"delisted": len(delisted)}))
+            for row in delisted:
+                session.add(CrawlEvent(run_id=run.id, kind="gone", url=row.url, title=row.title,
+                                       detail=f"missing from {row.missed} whole crawls"))
+            warnings = [warning] if warning else []
         if not stopped:
             run.finished_at = now()
-        if complete:
-            count(session, hold, Tally({"delisted": count_missed(session, hold)}))
-        errors = session.execute(select(FetchState.url, FetchState.error).where(
-            FetchState.run_id == run.id, FetchState.error != "").order_by(FetchState.id).limit(10)).all()
-        counters = {name: number for name, number in run.counters.items() if number}
-        return CrawlReport(run.id, run.state, complete, counters,
-                           tuple(f"{url}: {error}" for url, error in errors), stopped, visited, seconds)
+            warnings += shrunk(session, run)
+        session.add_all(CrawlEvent(run_id=run.id, kind="warning", url="", detail=warning) for warning in warnings)
+        session.flush()
+        return read_report(session, run.id)
 
 
 @contextmanager

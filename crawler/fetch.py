@@ -2,11 +2,9 @@
 
 import http.cookiejar
 import logging
-import random
 import socket
 import threading
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -21,10 +19,12 @@ from urllib3.util.retry import Retry
 
 from catalogue.errors import FetchFailed, Forbidden, TooLarge
 from crawler.addresses import AddressGuard
+from crawler.pace import Pace, Stopped
 from crawler.robots import MAX_BYTES, Robots, Rules, rules_from
 from crawler.settings import CrawlSettings
 
 MAX_REDIRECTS = 5
+MAX_VALIDATOR = 300
 _REDIRECT = (301, 302, 303, 307, 308)
 _TRY_AGAIN = (429, 502, 503, 504)
 _CHUNK = 65536
@@ -39,6 +39,12 @@ class Fetched:
     status: int
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+
+    @property
+    def validator(self) -> str:
+        """What the server can be asked with whether this answer still holds: its ETag, else its Last-Modified."""
+        found = self.headers.get("etag") or self.headers.get("last-modified") or ""
+        return found if len(found) <= MAX_VALIDATOR and found.isprintable() else ""
 
     @property
     def text(self) -> str:
@@ -56,11 +62,12 @@ class Fetched:
 class Fetcher:
     """Sends GET requests; safe to share between threads. One fetcher serves one crawl."""
 
-    def __init__(self, settings: CrawlSettings) -> None:
+    def __init__(self, settings: CrawlSettings, pace: Pace | None = None) -> None:
         self.settings = settings
         self.guard = AddressGuard(settings.allow_hosts)
         self.robots = Robots(self._robots_of)
-        self._pace = _Pace()
+        self.stop = threading.Event()
+        self._pace = pace or Pace(settings.concurrency)
         self._session = _session(settings, self.guard)
 
     def __enter__(self) -> "Fetcher":
@@ -70,12 +77,15 @@ class Fetcher:
                  trace: TracebackType | None) -> None:
         self._session.close()
 
-    def get(self, url: str, limit: int, accept: str = "text/html,application/xhtml+xml,*/*;q=0.8") -> Fetched:
+    def get(self, url: str, limit: int, accept: str = "text/html,application/xhtml+xml,*/*;q=0.8",
+            validator: str = "") -> Fetched:
         """Fetch a URL, whatever the status of the answer; the body is at most `limit` bytes once decoded.
 
-        Every address on the way, redirects too, is checked by guard and robots.txt. Raises `Forbidden` if they say
-        no, `TooLarge` over the limit, `FetchFailed` if no whole answer came in time.
+        With the `validator` of an earlier answer, an unchanged one comes back as 304 without a body. Every address on
+        the way, redirects too, is checked by guard and robots.txt. Raises `Forbidden` if they say no, `TooLarge` over
+        the limit, `FetchFailed` if no whole answer came in time, `Stopped` once `stop` is set.
         """
+        headers = {"Accept": accept, **_condition(validator)}
         for _ in range(MAX_REDIRECTS + 1):
             self.guard.check_url(url)
             rules = self.robots.rules(url)
@@ -83,27 +93,34 @@ class Fetcher:
                 raise FetchFailed(f"{url} may not be fetched: {rules.refusal}")
             if not rules.allows(url):
                 raise Forbidden(f"{url} may not be fetched: robots.txt of the shop disallows it")
-            self._pace.wait(urlsplit(url).netloc, max(self.settings.delay_s, rules.delay_s))
-            answer = self._patiently(url, limit, accept)
+            answer = self._patiently(url, limit, headers, max(self.settings.delay_s, rules.delay_s))
             if answer.status not in _REDIRECT or "location" not in answer.headers:
                 return answer
             url = urljoin(url, answer.headers["location"])
         raise FetchFailed(f"{url} was reached by more than {MAX_REDIRECTS} redirects; the shop may refuse robots")
 
-    def _patiently(self, url: str, limit: int, accept: str) -> Fetched:
-        answer = self._once(url, limit, accept)
-        for attempt in range(self.settings.retries):
-            if answer.status not in _TRY_AGAIN:
+    def _patiently(self, url: str, limit: int, headers: dict[str, str], delay_s: float) -> Fetched:
+        host = urlsplit(url).netloc
+        for attempt in range(self.settings.retries + 1):
+            with self._pace.turn(host, delay_s, self.stop):
+                began = time.monotonic()
+                answer = self._once(url, limit, headers)
+            busy = answer.status in (429, 503)
+            self._pace.answered(host, time.monotonic() - began, busy)
+            if answer.status not in _TRY_AGAIN or attempt == self.settings.retries:
                 break
-            time.sleep(min(_asked_wait(answer, 0.5 * 2**attempt), self.settings.max_retry_wait_s))
-            answer = self._once(url, limit, accept)
+            asked = min(_asked_wait(answer, 0.5 * 2**attempt), self.settings.max_retry_wait_s)
+            if busy:
+                self._pace.rest(host, asked)
+            elif self.stop.wait(asked):
+                raise Stopped
         return answer
 
     def _robots_of(self, url: str) -> Rules:
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 self.guard.check_url(url)
-                answer = self._once(url, MAX_BYTES, "text/plain,*/*;q=0.5", cut=True)
+                answer = self._once(url, MAX_BYTES, {"Accept": "text/plain,*/*;q=0.5"}, cut=True)
                 if answer.status not in _REDIRECT or "location" not in answer.headers:
                     return rules_from(answer.status, answer.body)
                 url = urljoin(url, answer.headers["location"])
@@ -113,10 +130,10 @@ class Fetcher:
             return Rules(refusal=f"its robots.txt cannot be had ({error})")
         return Rules()
 
-    def _once(self, url: str, limit: int, accept: str, cut: bool = False) -> Fetched:
+    def _once(self, url: str, limit: int, asked: dict[str, str], cut: bool = False) -> Fetched:
         deadline = time.monotonic() + self.settings.total_timeout_s
         try:
-            with self._session.get(url, headers={"Accept": accept}, stream=True, allow_redirects=False,
+            with self._session.get(url, headers=asked, stream=True, allow_redirects=False,
                                    timeout=self.settings.timeout_s) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 body = _body(answer.raw, url, limit, deadline, cut or answer.status_code >= 400)
@@ -140,6 +157,12 @@ def _body(raw: Any, url: str, limit: int, deadline: float, cut: bool) -> bytes:
     return bytes(body)
 
 
+def _condition(validator: str) -> dict[str, str]:
+    if not validator:
+        return {}
+    return {"If-None-Match" if '"' in validator else "If-Modified-Since": validator}
+
+
 def _asked_wait(answer: Fetched, otherwise: float) -> float:
     """The seconds a busy server asks us to wait, as a number or a date; `otherwise` if it does not say."""
     try:
@@ -158,20 +181,6 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).rpartition('object at ')[2].partition('>: ')[2] or error}"
 
 
-class _Pace:
-    """Spaces the requests to one host, whichever thread sends them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._free_at: dict[str, float] = defaultdict(float)
-
-    def wait(self, host: str, delay_s: float) -> None:
-        with self._lock:
-            start = max(time.monotonic(), self._free_at[host])
-            self._free_at[host] = start + delay_s * random.uniform(0.8, 1.2)
-        time.sleep(max(0.0, start - time.monotonic()))
-
-
 def _session(settings: CrawlSettings, guard: AddressGuard) -> requests.Session:
     session = requests.Session()
     session.trust_env = False  # no proxies, no .netrc: nothing may lead around the guard
@@ -180,7 +189,7 @@ def _session(settings: CrawlSettings, guard: AddressGuard) -> requests.Session:
     # urllib3 tries again where no answer came; answers that ask for patience are `Fetcher._patiently`'s, because
     # urllib3 would first read such an answer to its end, however long it is.
     retry = Retry(total=settings.retries, backoff_factor=0.5, respect_retry_after_header=False)
-    adapter = _GuardedAdapter(guard, settings, max_retries=retry, pool_maxsize=settings.photo_threads + 1)
+    adapter = _GuardedAdapter(guard, settings, max_retries=retry, pool_maxsize=2 * settings.concurrency + 1)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session

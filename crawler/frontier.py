@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,22 +14,37 @@ from sqlalchemy.orm import Session
 from catalogue.errors import Busy, NotFound
 from catalogue.files import lock, write_file
 from catalogue.tables import CrawlRun, FetchState, Shop, now
+from crawler.adapters.entries import from_json, to_json
+from crawler.facts import Facts
 from crawler.report import Tally
 
 BEAT_S = 5.0
 STALE_S = 60.0
 MAX_ADDRESSES = 100_000
 _OLDEST = timedelta(days=7)
-_FIRST = {"sitemap": 0, "product": 1, "page": 2}
+_FIRST = {"feed": 0, "told": 1, "product": 2, "page": 3, "check": 4}
 
 
 @dataclass(frozen=True)
-class Address:
-    """One address to visit: a `sitemap`, a `product` page, or a `page` whose links are followed too."""
+class Target:
+    """An address for the frontier and what is known of its product beforehand. `kind` says what to do there:
 
-    id: int
+    `feed` an adapter's answer, sitemaps too; `told` a listing that an adapter told wholly: its photos are fetched;
+    `product` a product page; `page` a page whose links are followed too; `check` the page of a listing that a whole
+    crawl did not meet: is it gone? `photo` addresses are never visited: they were of no use.
+    """
+
     url: str
     kind: str
+    told: tuple[Facts, ...] = ()
+
+
+@dataclass(frozen=True)
+class Address(Target):
+    """A target that stands on the frontier, `depth` links from where the crawl began."""
+
+    id: int = 0
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,47 +83,66 @@ def still_held(session: Session, hold: Hold) -> None:
                    f"{STALE_S:.0f} s; let it finish")
 
 
-def add(session: Session, hold: Hold, urls: Sequence[str], kind: str) -> int:
+def add(session: Session, hold: Hold, targets: Sequence[Target], depth: int = 0) -> int:
     """Put addresses on the run's frontier, those it knows already excepted; returns how many there was no room for."""
+    if not targets:
+        return 0
     room = MAX_ADDRESSES - (session.scalar(
         select(func.count()).select_from(FetchState).where(FetchState.run_id == hold.run_id)) or 0)
-    wanted = list(dict.fromkeys(urls))
+    wanted = list({target.url: target for target in reversed(targets)}.values())[::-1]
     skipped = 0
     for start in range(0, len(wanted), 500):
         part = wanted[start:start + 500]
-        known = {row.url: row for row in session.scalars(
-            select(FetchState).where(FetchState.shop_id == hold.shop_id, FetchState.url.in_(part)))}
-        for url in part:
-            row = known.get(url)
-            if row is not None and row.run_id == hold.run_id:
+        known = {row.url: row for row in session.scalars(select(FetchState).where(
+            FetchState.shop_id == hold.shop_id, FetchState.url.in_([target.url for target in part])))}
+        for target in part:
+            row = known.get(target.url)
+            if row is not None and row.run_id == hold.run_id and row.kind != "photo":
                 continue
             if room <= 0:
                 skipped += 1
                 continue
             room -= 1
             if row is None:
-                session.add(FetchState(shop_id=hold.shop_id, run_id=hold.run_id, url=url, kind=kind))
-            else:
-                row.run_id, row.kind, row.state, row.status, row.error = hold.run_id, kind, "pending", None, ""
+                row = FetchState(shop_id=hold.shop_id, url=target.url)
+                session.add(row)
+            row.run_id, row.kind, row.depth = hold.run_id, target.kind, depth
+            row.state, row.status, row.error = "pending", None, ""
+            row.told = [to_json(facts) for facts in target.told] or None
         session.flush()
     return skipped
 
 
-def pending(engine: Engine, hold: Hold, limit: int = 50) -> list[Address]:
-    """The next addresses to visit, all of one kind: sitemaps before products before other pages."""
+def pending(engine: Engine, hold: Hold, underway: Collection[int], limit: int = 50) -> list[Address]:
+    """The next addresses to visit in the order of their kinds, without those `underway`."""
     with Session(engine.execution_options(readonly=True)) as session:
         rows = session.execute(
-            select(FetchState.id, FetchState.url, FetchState.kind)
-            .where(FetchState.run_id == hold.run_id, FetchState.state == "pending")
+            select(FetchState.id, FetchState.url, FetchState.kind, FetchState.depth, FetchState.told)
+            .where(FetchState.run_id == hold.run_id, FetchState.state == "pending", FetchState.id.not_in(underway))
             .order_by(case(_FIRST, value=FetchState.kind, else_=len(_FIRST)), FetchState.id).limit(limit)).all()
-    return [Address(*row) for row in rows if row.kind == rows[0].kind]
+    return [Address(row.url, row.kind, tuple(from_json(one) for one in row.told or ()), row.id, row.depth)
+            for row in rows]
+
+
+def note_useless(session: Session, hold: Hold, urls: Collection[str]) -> None:
+    """Remember photo addresses that gave nothing, so that they are not asked for at every crawl."""
+    known = {row.url: row for row in session.scalars(select(FetchState).where(
+        FetchState.shop_id == hold.shop_id, FetchState.url.in_(urls)))}
+    for url in dict.fromkeys(urls):
+        row = known.get(url)
+        if row is None:
+            row = FetchState(shop_id=hold.shop_id, url=url, kind="photo", run_id=hold.run_id)
+            session.add(row)
+        if row.kind == "photo":
+            row.run_id, row.state, row.fetched_at = hold.run_id, "useless", now()
 
 
 def finish(session: Session, hold: Hold, address: Address, state: str, tally: Tally, *, status: int | None = None,
-           error: str = "") -> None:
+           error: str = "", validator: str = "", keep_validator: bool = False) -> None:
     """Write what came of an address and add the visit's counts to the run's."""
     session.execute(update(FetchState).where(FetchState.id == address.id)
-                    .values(state=state, status=status, error=error[:2000], fetched_at=now()))
+                    .values(state=state, status=status, error=error[:2000], fetched_at=now(), told=None,
+                            etag=FetchState.etag if keep_validator else validator))
     count(session, hold, tally)
 
 

@@ -1,61 +1,140 @@
-"""A listing's photos: those known are kept, the others downloaded side by side and put in the photo store."""
+"""A listing's photos: those known are kept, the others downloaded side by side, the largest of each picture stored."""
 
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
+from PIL.Image import Image
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from catalogue.errors import BadPhoto, FetchFailed
 from catalogue.listings import FoundPhoto
 from catalogue.photos import PhotoFacts, PhotoStore
-from catalogue.tables import Listing, Photo, ProductPhoto
-from crawler.fetch import Fetcher
+from catalogue.tables import FetchState, Listing, Photo, ProductPhoto, now
+from crawler.fetch import Fetched, Fetcher
+from crawler.gallery import Picture
+from crawler.renditions import keep_largest
 
 MIN_SIDE = 64
 
 
 @dataclass(frozen=True)
 class Brought:
-    """What became of one photo address: a stored photo, or the reason why not. `outcome` is the counter's name."""
+    """What became of one picture: a stored photo, or the reason why not. `outcome` is the counter's name.
+
+    `useless` are the addresses that need not be asked for again soon: no pictures, too small, the same picture smaller.
+    """
 
     outcome: str
     photo: FoundPhoto | None = None
     reason: str = ""
+    useless: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What earlier visits left: photos by address, and addresses that were of no use."""
+
+    photos: dict[str, FoundPhoto]
+    useless: frozenset[str]
+    fresh_after: datetime
 
 
 def bring(engine: Engine, store: PhotoStore, fetcher: Fetcher, pool: Executor, shop_id: int, listing_url: str,
-          urls: Sequence[str]) -> list[Brought]:
-    """Every photo of a listing in the order of `urls`; failures are told, never raised.
+          pictures: Sequence[Picture]) -> list[Brought]:
+    """Every photo of a listing in the order of `pictures`; failures are told, never raised.
 
-    A photo that the listing already shows from the same address is not asked for again.
+    A photo that the listing already shows from the same address is not asked for again before `photo_days` have
+    passed, and then with its validator. What is the same picture as a larger one is left out.
     """
-    known = _known(engine, store, shop_id, listing_url)
-    return list(pool.map(lambda url: Brought("photos_known", FoundPhoto(known[url], url)) if url in known
-                         else _download(store, fetcher, url), urls[:fetcher.settings.max_photos]))
+    pictures = pictures[:fetcher.settings.max_photos]
+    known = _known(engine, store, fetcher, shop_id, listing_url, [url for one in pictures for url in one.urls])
+    brought = list(pool.map(lambda picture: _one(store, fetcher, known, picture), pictures))
+    return _without_copies(store, brought)
 
 
-def _known(engine: Engine, store: PhotoStore, shop_id: int, listing_url: str) -> dict[str, PhotoFacts]:
+def _known(engine: Engine, store: PhotoStore, fetcher: Fetcher, shop_id: int, listing_url: str,
+           urls: Sequence[str]) -> _Known:
+    fresh_after = now() - timedelta(days=fetcher.settings.photo_days)
     with Session(engine.execution_options(readonly=True)) as session:
         rows = session.execute(
-            select(ProductPhoto.source_url, Photo).join(Photo, Photo.sha256 == ProductPhoto.sha256)
+            select(ProductPhoto, Photo).join(Photo, Photo.sha256 == ProductPhoto.sha256)
             .join(Listing, Listing.id == ProductPhoto.listing_id)
             .where(Listing.shop_id == shop_id, Listing.url == listing_url)).all()
-    return {url: PhotoFacts(photo.sha256, photo.format, photo.width, photo.height, photo.size, photo.dhash)
-            for url, photo in rows if store.path(photo.sha256).is_file()}
+        useless = session.scalars(select(FetchState.url).where(
+            FetchState.shop_id == shop_id, FetchState.kind == "photo", FetchState.fetched_at > fresh_after,
+            FetchState.url.in_(urls)))
+        photos = {row.source_url: FoundPhoto(
+            PhotoFacts(photo.sha256, photo.format, photo.width, photo.height, photo.size, photo.dhash),
+            row.source_url, row.validator, row.checked_at)
+            for row, photo in rows if store.path(photo.sha256).is_file()}
+        return _Known(photos, frozenset(useless), fresh_after)
 
 
-def _download(store: PhotoStore, fetcher: Fetcher, url: str) -> Brought:
+def _one(store: PhotoStore, fetcher: Fetcher, known: _Known, picture: Picture) -> Brought:
+    """The largest rendition that can be had; the one that was taken before is taken again."""
+    former = next((known.photos[url] for url in picture.urls if url in known.photos), None)
+    if former is not None:
+        if former.checked_at is not None and former.checked_at > known.fresh_after:
+            return Brought("photos_known", former)
+        return _again(store, fetcher, former)
+    useless: list[str] = []
+    last = Brought("photos_skipped")
+    for url in picture.urls:
+        if url in known.useless:
+            continue
+        last = _download(store, fetcher, url)
+        if last.photo is not None:
+            break
+        useless += last.useless
+    return replace(last, useless=tuple(useless))
+
+
+def _again(store: PhotoStore, fetcher: Fetcher, former: FoundPhoto) -> Brought:
+    """Ask whether a photo's address still gives the same bytes; what cannot be had now is kept as it was."""
+    fresh = _download(store, fetcher, former.source_url, former.validator)
+    if fresh.photo is not None:
+        return fresh
+    if fresh.outcome == "photos_known":
+        return Brought("photos_known", replace(former, checked_at=now()))
+    return Brought(fresh.outcome, former, fresh.reason)
+
+
+def _download(store: PhotoStore, fetcher: Fetcher, url: str, validator: str = "") -> Brought:
     try:
-        answer = fetcher.get(url, fetcher.settings.max_photo_bytes, accept="image/*,*/*;q=0.5")
+        answer = fetcher.get(url, fetcher.settings.max_photo_bytes, "image/*,*/*;q=0.5", validator)
+        if answer.status == 304 and validator:
+            return Brought("photos_known")
         if answer.status != 200:
-            return Brought("photos_failed", reason=f"{url} answered {answer.status}")
-        found = store.put(answer.body)
+            gone = (url,) if answer.status in (404, 410) else ()
+            return Brought("photos_failed", reason=f"{url} answered {answer.status}", useless=gone)
+        return _stored(store, answer, url)
     except BadPhoto as error:
-        return Brought("photos_bad", reason=f"{url}: {error}")
+        return Brought("photos_bad", reason=f"{url}: {error}", useless=(url,))
     except FetchFailed as error:
         return Brought("photos_failed", reason=str(error))
+
+
+def _stored(store: PhotoStore, answer: Fetched, url: str) -> Brought:
+    found = store.put(answer.body)
     if min(found.width, found.height) < MIN_SIDE:
-        return Brought("photos_bad", reason=f"{url} is only {found.width} × {found.height} pixels")
-    return Brought("photos_new", FoundPhoto(found, url))
+        return Brought("photos_bad", reason=f"{url} is only {found.width} × {found.height} pixels", useless=(url,))
+    return Brought("photos_new", FoundPhoto(found, url, answer.validator, now()))
+
+
+def _without_copies(store: PhotoStore, brought: list[Brought]) -> list[Brought]:
+    """Leave out what is the same picture as another, smaller; only looked for where new photos came."""
+    had = [number for number, one in enumerate(brought) if one.photo is not None]
+    if len(had) < 2 or not any(one.outcome == "photos_new" for one in brought):
+        return brought
+    images: list[Image] = []
+    for number in had:
+        photo = brought[number].photo
+        assert photo is not None
+        images.append(store.image(photo.facts.sha256))
+    keep = {had[place] for place in keep_largest(images)}
+    return [one if number in keep or one.photo is None else
+            Brought("photos_copies", useless=(*one.useless, one.photo.source_url))
+            for number, one in enumerate(brought)]

@@ -56,6 +56,7 @@ class Robots:
     def __init__(self, ask: Callable[[str], Rules]) -> None:
         self._ask = ask
         self._known: dict[str, tuple[float, Rules]] = {}
+        self._asking: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
 
     def rules(self, url: str) -> Rules:
@@ -63,6 +64,8 @@ class Robots:
         parts = urlsplit(url)
         origin = f"{parts.scheme}://{parts.netloc.lower()}"
         with self._lock:
+            asking = self._asking.setdefault(origin, threading.Lock())
+        with asking:  # a host that does not answer keeps only those waiting that want something of it
             asked_at, rules = self._known.get(origin, (float("-inf"), Rules()))
             age = RETRY_AGE_S if rules.refusal else MAX_AGE_S
             if time.monotonic() - asked_at > age:

@@ -1,29 +1,33 @@
-"""One visit: an address is fetched and read, and all that came of it is written in one transaction."""
+"""One visit: an address is fetched and read, without a word to the catalogue; what came of it is written elsewhere."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-from bs4 import BeautifulSoup
-from sqlalchemy import Engine
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from catalogue.errors import FetchFailed, Forbidden
-from catalogue.listings import FoundPhoto, save_listing
+from catalogue.listings import FoundListing, FoundPhoto
 from catalogue.photos import PhotoStore
-from crawler.delisting import page_is_gone
-from crawler.discovery import fetch_sitemap, own_pages
+from catalogue.tables import FetchState, Listing, ProductPhoto, now
+from crawler import adapters
+from crawler.delisting import on_page
 from crawler.fetch import Fetched, Fetcher
-from crawler.frontier import Address, Hold, add, finish, still_held
-from crawler.links import absolute, same_site, tidy, worth_following
-from crawler.listing import FoundPage, canonical, parse, read_page
+from crawler.frontier import Address, Hold, Target
+from crawler.links import same_site, tidy
+from crawler.listing import FoundPage, told_page
+from crawler.pace import Stopped
 from crawler.photos import bring
+from crawler.reading import PageRead, PageReader, reader_mark
 from crawler.report import Tally
-from crawler.sitemap import wanted_children
+from crawler.shop_settings import ShopSettings
+from crawler.targets import answer_targets, link_targets
 
 log = logging.getLogger(__name__)
+GONE = (404, 410)
 
 
 @dataclass(frozen=True)
@@ -33,121 +37,133 @@ class Crawler:
     engine: Engine
     store: PhotoStore
     fetcher: Fetcher
-    pool: Executor
+    photo_pool: Executor
+    reader: PageReader
     hold: Hold
     shop_url: str
+    shop: ShopSettings
 
 
 @dataclass
-class _Found:
-    """What reading a page gave: products, pages to visit, and the outcome to count if there is no product."""
+class Visit:
+    """What came of an address: its `state` (`done`, `gone`, `forbidden`, `failed`), listings with their photos,
+    further addresses, counts. `unchanged` says that the page is the one read last time.
+    """
 
-    pages: list[FoundPage] = field(default_factory=list)
-    links: list[str] = field(default_factory=list)
-    outcome: str = "not_a_product"
+    address: Address
+    state: str = "done"
+    status: int | None = None
+    error: str = ""
+    validator: str = ""
+    unchanged: bool = False
+    listings: list[tuple[FoundListing, list[FoundPhoto]]] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+    useless: list[str] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
 
 
-def visit(crawler: Crawler, address: Address) -> bool:
-    """Visit one address; False if it could not be had, which is written down and counted, not raised."""
+def visit(crawler: Crawler, address: Address) -> Visit:
+    """Visit one address. What cannot be had is told in the visit; only `Stopped` is raised."""
     try:
-        if address.kind == "sitemap":
-            _visit_sitemap(crawler, address)
-        else:
-            return _visit_page(crawler, address)
+        return _VISITS.get(address.kind, _visit_page)(crawler, address)
     except Forbidden as error:
-        _write(crawler, address, "forbidden", Tally({"forbidden": 1}), error=str(error))
+        return Visit(address, "forbidden", error=str(error), tally=Tally({"forbidden": 1}))
     except FetchFailed as error:
-        _write(crawler, address, "failed", Tally({"failed": 1}), error=str(error))
-        return False
-    return True
+        return Visit(address, "failed", error=str(error), tally=Tally({"failed": 1}))
 
 
-def _visit_sitemap(crawler: Crawler, address: Address) -> None:
-    found = fetch_sitemap(crawler.fetcher, address.url)
-    children = [link for child in wanted_children(found.children) if (link := absolute(address.url, child))]
-    pages = own_pages(crawler.shop_url, (page.url for page in found.pages))
-    tally = Tally({"sitemaps": 1})
-
-    def save(session: Session) -> None:
-        tally.add("skipped", add(session, crawler.hold, children, "sitemap"))
-        tally.add("skipped", add(session, crawler.hold, pages, "product"))
-
-    # What was cut off may hold products: such a sitemap keeps the crawl from counting as complete.
-    _write(crawler, address, "failed" if found.problem else "done", tally, status=200, error=found.problem, save=save)
-
-
-def _visit_page(crawler: Crawler, address: Address) -> bool:
-    answer = crawler.fetcher.get(address.url, crawler.fetcher.settings.max_page_bytes)
-    if answer.status in (404, 410):
-        _write(crawler, address, "gone", Tally({"gone": 1}), status=answer.status,
-               save=lambda session: page_is_gone(session, crawler.hold.shop_id, address.url))
-        return True
+def _visit_feed(crawler: Crawler, address: Address) -> Visit:
+    settings, by_sitemap = crawler.fetcher.settings, crawler.shop.adapter == "sitemap"
+    most = settings.max_sitemap_bytes if by_sitemap else settings.max_feed_bytes
+    answer = crawler.fetcher.get(address.url, most, "application/json,application/xml,*/*;q=0.5")
     if answer.status != 200:
         raise FetchFailed(f"the shop answered {answer.status}")
+    found = adapters.read(answer.body, address.url, answer.headers, crawler.shop_url, crawler.shop, address.told)
+    # What was cut off may hold products: such an answer keeps the crawl from counting as complete.
+    return Visit(address, "failed" if found.problem else "done", 200, found.problem,
+                 targets=answer_targets(found, address.depth, crawler.shop),
+                 tally=Tally({"sitemaps" if by_sitemap else "feeds": 1}))
+
+
+def _visit_told(crawler: Crawler, address: Address) -> Visit:
+    visited = Visit(address)
+    _take(crawler, visited, [told_page(address.url, address.told, crawler.shop)])
+    return visited
+
+
+def _visit_check(crawler: Crawler, address: Address) -> Visit:
+    answer = crawler.fetcher.get(address.url, crawler.fetcher.settings.max_page_bytes)
+    if answer.status in GONE:
+        return Visit(address, "gone", answer.status, tally=Tally({"gone": 1}))
+    if answer.status != 200:
+        raise FetchFailed(f"the shop answered {answer.status}")
+    return Visit(address, status=200, tally=Tally({"unlisted": 1}))
+
+
+def _visit_page(crawler: Crawler, address: Address) -> Visit:
+    page, _, colour = address.url.partition("#")
+    answer = crawler.fetcher.get(page, crawler.fetcher.settings.max_page_bytes, validator=_validator(crawler, address))
+    if answer.status in GONE:
+        return Visit(address, "gone", answer.status, tally=Tally({"gone": 1}))
+    if answer.status == 304:
+        return Visit(address, status=304, unchanged=True)
+    if answer.status != 200:
+        raise FetchFailed(f"the shop answered {answer.status}")
+    visited = Visit(address, status=200, validator=answer.validator)
+    found = _read(crawler, address, answer, tidy(answer.url) + (f"#{colour}" if colour else ""))
+    visited.targets = link_targets(found, tidy(answer.url), address.depth, crawler.shop, crawler.fetcher.settings)
+    if found.named and found.named.partition("#")[0] != tidy(answer.url):
+        visited.tally.add("duplicate")
+    elif not found.products:
+        visited.tally.add("not_a_product")
+    _take(crawler, visited, found.products)
+    return visited
+
+
+def _read(crawler: Crawler, address: Address, answer: Fetched, url: str) -> PageRead:
+    kind = answer.headers.get("content-type", "text/html").lower()
+    if "html" not in kind or not same_site(answer.url, crawler.shop_url):
+        return PageRead()
     try:
-        found = _read(crawler, address, answer)
+        return crawler.reader.read(answer.text, url, address.kind == "page", address.told, crawler.shop)
+    except (FetchFailed, Stopped):
+        raise
     except Exception as error:  # one page that trips the readers must not stop this crawl and every resumed one
         log.exception("reading %s", address.url)
-        _write(crawler, address, "failed", Tally({"failed": 1}), status=200,
-               error=f"the page could not be read ({type(error).__name__}: {error}); please report it")
-        return True
-    _save_products(crawler, address, found)
-    return True
+        raise FetchFailed(f"the page could not be read ({type(error).__name__}: {error}); please report it") from error
 
 
-def _read(crawler: Crawler, address: Address, answer: Fetched) -> _Found:
-    kind = answer.headers.get("content-type", "text/html").lower()
-    url = tidy(answer.url)
-    if "html" not in kind or not same_site(url, crawler.shop_url):
-        return _Found()
-    soup: BeautifulSoup = parse(answer.text)
-    if address.kind == "product":
-        return _Found(read_page(soup, url))
-    links = worth_following(soup, url)
-    if (named := canonical(soup, url)) != url:
-        # The same page is visited once, under the name it gives itself.
-        return _Found(links=[named, *links], outcome="duplicate")
-    return _Found(read_page(soup, url), links)
-
-
-def _save_products(crawler: Crawler, address: Address, found: _Found) -> None:
-    tally = Tally()
-    brought: list[tuple[FoundPage, list[FoundPhoto]]] = []
+def _take(crawler: Crawler, visited: Visit, products: Sequence[FoundPage]) -> None:
+    """Fetch the photos of the products found and note what became of each."""
     reasons: list[str] = []
-    for page in found.pages:
-        photos = bring(crawler.engine, crawler.store, crawler.fetcher, crawler.pool, crawler.hold.shop_id,
-                       page.listing.url, [picture.urls[0] for picture in page.photos])
-        for one in photos:
-            tally.add(one.outcome)
-        brought.append((page, [one.photo for one in photos if one.photo is not None]))
-        reasons += [one.reason for one in photos if one.reason]
-    if not found.pages:
-        tally.add(found.outcome)
-    outcomes: list[str] = []
-
-    def save(session: Session) -> None:
-        outcomes[:] = [save_listing(session, crawler.hold.shop_id, page.listing, photos).outcome
-                       for page, photos in brought]
-        for outcome in outcomes:
-            tally.add(outcome)
-        tally.add("skipped", add(session, crawler.hold, found.links, "page"))
-
-    _write(crawler, address, "done", tally, status=200, error="; ".join(reasons), save=save)
+    for page in products:
+        brought = bring(crawler.engine, crawler.store, crawler.fetcher, crawler.photo_pool, crawler.hold.shop_id,
+                        page.listing.url, page.photos)
+        for one in brought:
+            visited.tally.add(one.outcome)
+            visited.useless += one.useless
+        visited.listings.append((page.listing, [one.photo for one in brought if one.photo is not None]))
+        reasons += [one.reason for one in brought if one.reason]
+    if reasons:
+        visited.error, visited.validator = "; ".join(reasons), ""  # what is missing is asked for again next time
 
 
-def _write(crawler: Crawler, address: Address, state: str, tally: Tally, *, status: int | None = None,
-           error: str = "", save: Callable[[Session], object] = lambda session: None) -> None:
-    """One transaction: what was found, the address's state, the counters. All of it, or none."""
-    before: Sequence[tuple[str, int]] = tuple(tally.counts.items())
-    for attempt in (1, 2, 3):
-        try:
-            with Session(crawler.engine) as session, session.begin():
-                still_held(session, crawler.hold)
-                save(session)
-                finish(session, crawler.hold, address, state, tally, status=status, error=error)
-            return
-        except IntegrityError:
-            # Another shop's crawl made the same product at the same moment: it is there now.
-            if attempt == 3:
-                raise
-            tally.counts = dict(before)
+def _validator(crawler: Crawler, address: Address) -> str:
+    """The validator of a page whose listings may be taken as they are, should it be unchanged."""
+    if address.kind != "product" or any(facts.source != "sitemap" for facts in address.told):
+        return ""
+    with Session(crawler.engine.execution_options(readonly=True)) as session:
+        etag = session.scalar(select(FetchState.etag).where(FetchState.id == address.id)) or ""
+        mark, _, validator = etag.partition(" ")
+        if not validator or mark != reader_mark(crawler.shop):
+            return ""
+        fresh_after = now() - timedelta(days=crawler.fetcher.settings.photo_days)
+        rows = session.execute(
+            select(Listing.gone_at, ProductPhoto.checked_at)
+            .outerjoin(ProductPhoto, ProductPhoto.listing_id == Listing.id)
+            .where(Listing.shop_id == crawler.hold.shop_id, on_page(address.url))).all()
+    fresh = bool(rows) and all(gone is None and checked is not None and checked > fresh_after for gone, checked in rows)
+    return validator if fresh else ""
+
+
+_VISITS = {"feed": _visit_feed, "told": _visit_told, "check": _visit_check}

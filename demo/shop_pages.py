@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from urllib.parse import quote
 
 from demo.goods import Good
@@ -179,8 +180,15 @@ def category_path(name: str) -> str:
 
 
 def photo_paths_of(good: Good) -> list[str]:
-    """The paths of a product's pictures."""
-    return [f"/pictures/{quote(good.slug)}/{quote(photo.name)}" for photo in good.photos]
+    """The paths of a product's pictures; a picture that is replaced gets another version, as with large shops."""
+    return [f"/pictures/{quote(good.slug)}/{quote(photo.name)}{_version(photo)}" for photo in good.photos]
+
+
+def _version(photo: Path) -> str:
+    try:
+        return f"?v={photo.stat().st_mtime_ns // 1_000_000:x}"
+    except FileNotFoundError:
+        return ""
 
 
 def price_text(good: Good) -> str:

@@ -1,47 +1,128 @@
-"""`solesearch crawl`: one shop after the other into the catalogue."""
+"""`solesearch crawl`: shops side by side into the catalogue, and the reports of crawls."""
 
 import json
-from dataclasses import asdict
+import signal
+import tempfile
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.commands.shops import crawl_settings, shop_id
 from app.progress import counting
-from app.settings import read_settings
+from app.settings import Settings, read_settings
 from app.wiring import Stores, open_stores
-from catalogue.errors import NotFound
-from catalogue.tables import Shop
+from catalogue.errors import NotFound, SoleSearchError
+from catalogue.tables import CrawlRun, Shop, now
 
 if TYPE_CHECKING:
-    from crawler.report import CrawlReport
+    from crawler.report import CrawlProgress, CrawlReport
+    from crawler.settings import CrawlSettings
+
+# Done, but with a warning: far fewer listings or photos than the crawl before.
+WARNED = 3
 
 
-@click.command()
+class _Crawl(click.Group):
+    """`crawl report` shows a report; `crawl` followed by anything else crawls."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read `crawl …` as `crawl run …` unless a subcommand is named."""
+        if not args or args[0] not in (*self.commands, *ctx.help_option_names):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_Crawl)
+def crawl() -> None:
+    """Bring the catalogue up to date from its shops: `crawl [SHOP…]`, or show a report: `crawl report [RUN]`."""
+
+
+@crawl.command()
 @click.argument("shops", nargs=-1)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a shop.")
-def crawl(shops: tuple[str, ...], as_json: bool) -> None:
-    """Crawl SHOPS (names or numbers; without any, all that are not paused).
+@click.option("--due", is_flag=True, help="Only those whose schedule says so (for cron, systemd, Kubernetes).")
+@click.option("--dry-run", is_flag=True, help="Crawl into a throw-away catalogue and print what would be found.")
+@click.option("--jsonl", type=click.Path(path_type=Path), help="Write the listings seen to this file, one a line.")
+@click.option("--photos", "photo_days", type=click.FloatRange(min=0), default=None,
+              help="Ask again for photos that were last asked for so many days ago (default 7; 0: all).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON report a shop.")
+def run(shops: tuple[str, ...], due: bool, dry_run: bool, jsonl: Path | None, photo_days: float | None,
+        as_json: bool) -> None:
+    """Crawl SHOPS (names or numbers; without any, all that are not paused), several side by side.
 
-    Killed at any moment, the same command goes on where it was. Exits 1 if a shop could not be crawled.
+    Killed at any moment, the same command goes on where it was. Exits 1 if a shop could not be crawled, 3 if a crawl
+    found far fewer listings or photos than the one before.
     """
     stores = open_stores(read_settings())
     numbers = [shop_id(stores, name) for name in shops] or _unpaused(stores)
-    failed = False
-    for number in numbers:
-        report = _crawl(stores, number)
-        failed |= report.state == "failed"
-        if as_json:
-            click.echo(json.dumps(asdict(report)))
-        else:
-            counts = ", ".join(f"{count} {name}" for name, count in report.counters.items())
-            click.echo(f"run {report.run_id} {report.state}: {counts} in {report.seconds:.1f} s")
-            for error in report.errors:
-                click.echo(f"  {error}", err=True)
-    if failed:
+    if due:
+        numbers = [number for number in numbers if number in _due(stores)]
+    settings = crawl_settings(stores.settings)
+    if photo_days is not None:
+        settings = replace(settings, photo_days=photo_days)
+    with tempfile.TemporaryDirectory(prefix="solesearch-dry-") as place:
+        if dry_run:
+            stores, numbers = _throw_away(stores, numbers, Path(place))
+        began = now()
+        reports, problems = _crawl_all(stores, numbers, settings)
+        for report in reports:
+            click.echo(json.dumps(asdict(report)) if as_json else text_of(report))
+        for problem in problems:
+            click.echo(f"Error: {problem}", err=True)
+        if jsonl is not None or dry_run:
+            _write_listings(stores, numbers, began, jsonl)
+    if problems or any(report.state == "failed" for report in reports):
         raise click.exceptions.Exit(1)
+    if any(report.warnings for report in reports):
+        raise click.exceptions.Exit(WARNED)
+
+
+@crawl.command()
+@click.argument("run", type=int, required=False)
+@click.option("--most", default=20, show_default=True, help="Examples of each kind.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def report(run: int | None, most: int, as_json: bool) -> None:
+    """What a crawl changed, what failed and why: of RUN, or of the latest crawl of each shop."""
+    from crawler.report import read_report
+    stores = open_stores(read_settings())
+    with Session(stores.readers) as session:
+        latest = select(func.max(CrawlRun.id)).group_by(CrawlRun.shop_id)
+        runs = [run] if run is not None else list(session.scalars(latest.order_by(func.max(CrawlRun.id))))
+        if not runs:
+            raise NotFound("nothing was crawled yet; run `solesearch crawl`")
+        found = [read_report(session, number, most) for number in runs]
+    for one in found:
+        click.echo(json.dumps(asdict(one)) if as_json else text_of(one))
+    if any(one.warnings for one in found):
+        raise click.exceptions.Exit(WARNED)
+
+
+def text_of(report: "CrawlReport") -> str:
+    """A report for people."""
+    counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in report.counters.items())
+    lines = [f"{report.shop}: run {report.run_id} {report.state} in {report.seconds:.1f} s: {counts or 'nothing'}"]
+    lines += [f"  warning: {warning}" for warning in report.warnings]
+    if report.stopped:
+        lines.append(f"  stopped early: {report.stopped}; the next crawl goes on from there")
+    for kind, number in report.changes.items():
+        if kind in ("failed", "warning"):
+            continue
+        lines.append(f"  {kind.replace('_', ' ')}: {number}")
+        shown = [event for event in report.events if event.kind == kind]
+        lines += [f"    {event.title or event.url}: {event.detail}  {event.url}" for event in shown]
+        if number > len(shown):
+            lines.append(f"    … and {number - len(shown)} more")
+    if report.failures:
+        lines.append(f"  failed: {report.changes.get('failed', 0)}")
+        lines += [f"    {example}" for examples in report.failures.values() for example in examples]
+    return "\n".join(lines)
 
 
 def _unpaused(stores: Stores) -> list[int]:
@@ -52,9 +133,45 @@ def _unpaused(stores: Stores) -> list[int]:
     return found
 
 
-def _crawl(stores: Stores, number: int) -> "CrawlReport":
+def _due(stores: Stores) -> set[int]:
+    from app.schedule import due_shops
+    with Session(stores.readers) as session:
+        return {shop.id for shop in due_shops(session, now())}
+
+
+def _crawl_all(stores: Stores, numbers: Sequence[int],
+               settings: "CrawlSettings") -> tuple[list["CrawlReport"], list[str]]:
+    """Crawl shops side by side; returns the reports and what kept others from being crawled, in the shops' order."""
     from crawler.crawl import crawl as crawl_shop
-    with counting("crawl", unit="page") as move:
-        return crawl_shop(stores.database, stores.photos, number, crawl_settings(stores.settings),
-                          lambda now: move(now.visited, now.visited + now.pending),
-                          locks=stores.settings.data_dir / "locks")
+    from crawler.pace import Pace
+    pace, stop = Pace(settings.concurrency), threading.Event()
+    shown: dict[int, CrawlProgress] = {}
+    with counting("crawl", unit="page") as move, ThreadPoolExecutor(stores.settings.crawls_at_once) as pool:
+        def watching(number: int, progress: "CrawlProgress") -> None:
+            shown[number] = progress
+            visited = sum(one.visited for one in list(shown.values()))
+            move(visited, visited + sum(one.pending for one in list(shown.values())))
+
+        before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        flying = [pool.submit(crawl_shop, stores.database, stores.photos, number, settings, partial(watching, number),
+                              locks=stores.settings.data_dir / "locks", pace=pace, stop=stop) for number in numbers]
+        reports, problems = [], []
+        try:
+            for future in flying:
+                try:
+                    reports.append(future.result())
+                except SoleSearchError as error:  # one shop's trouble is not another's
+                    problems.append(str(error))
+        finally:
+            stop.set()
+            signal.signal(signal.SIGTERM, before)
+    return reports, problems
+
+
+def _throw_away(stores: Stores, numbers: Sequence[int], place: Path) -> tuple[Stores, list[int]]:
+    """Stores of their own for a dry run, with the same shops."""
+    dry = open_stores(Settings(**{**stores.settings.model_dump(), "data_dir": place, "database_url": ""}))
+    with Session(stores.readers) as session, Session(dry.database) as copy, copy.begin():
+        for shop in session.scalars(select(Shop).where(Shop.id.in_(numbers)).order_by(Shop.id)):
+            copy.add(Shop(id=shop.id, name=shop.name, url=shop.url, settings=shop.settings))
+    return dry, list(numbers)

@@ -1,0 +1,169 @@
+"""What is due and what is running: crawls side by side, one heavy job (index add, retrain) at a time."""
+
+import logging
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Protocol
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.orm import Session
+
+from app.wiring import Stores
+from catalogue.errors import BadInput, NothingLive
+from catalogue.tables import CrawlRun, GalleryItem, Job, ProductPhoto, Shop, now
+from crawler.due import next_time
+from crawler.shop_settings import shop_settings
+
+ADD, RETRAIN = "index add", "retrain"
+# A crawl that gives no sign of life for so long was killed: it is gone on with at once.
+_SILENT = timedelta(seconds=60)
+_RETRY = timedelta(minutes=10)
+log = logging.getLogger(__name__)
+
+
+class Running(Protocol):
+    """A job under way, as `subprocess.Popen` is."""
+
+    def poll(self) -> int | None:
+        """The exit code, None while it runs."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+
+
+def start_command(arguments: Sequence[str]) -> Running:
+    """Start `solesearch …` as a process of its own: what it leaks or breaks is gone with it."""
+    return subprocess.Popen([sys.executable, "-m", "app.cli", *arguments])
+
+
+def due_shops(session: Session, at: datetime) -> list[Shop]:
+    """Shops that are to be crawled now: by their schedule, or because a crawl of theirs was cut off."""
+    latest = select(func.max(CrawlRun.id)).group_by(CrawlRun.shop_id)
+    runs = {run.shop_id: run for run in session.scalars(select(CrawlRun).where(CrawlRun.id.in_(latest)))}
+    return [shop for shop in session.scalars(select(Shop).where(~Shop.paused).order_by(Shop.id))
+            if _is_due(shop, runs.get(shop.id), at)]
+
+
+def _is_due(shop: Shop, run: CrawlRun | None, at: datetime) -> bool:
+    schedule = shop_settings(shop.settings).schedule
+    if not schedule:
+        return False
+    if run is not None and run.state == "running":
+        return at - run.beat_at > _SILENT
+    last = None if run is None else run.started_at if run.finished_at is not None else run.beat_at
+    return next_time(schedule, last, shop.created_at) <= at
+
+
+def photos_waiting(session: Session) -> int:
+    """How many photos of products no index has taken up yet."""
+    known = exists().where(GalleryItem.product_id == ProductPhoto.product_id, GalleryItem.sha256 == ProductPhoto.sha256)
+    pairs = select(ProductPhoto.product_id, ProductPhoto.sha256).where(~known).distinct().subquery()
+    return session.scalar(select(func.count()).select_from(pairs)) or 0
+
+
+@dataclass
+class Schedule:
+    """Starts what is due; `tick` is called again and again. Everything it must remember is in the catalogue."""
+
+    stores: Stores
+    start: Callable[[Sequence[str]], Running] = start_command
+    clock: Callable[[], datetime] = now
+    _jobs: dict[str, Running] = field(default_factory=dict)
+
+    def __enter__(self) -> "Schedule":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        for job in self._jobs.values():
+            job.terminate()
+        for job in self._jobs.values():
+            job.wait()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return bool(self._jobs)
+
+    def tick(self) -> int:
+        """See what has ended and start what is due and not running; returns how many jobs were started."""
+        self._reap()
+        before = len(self._jobs)
+        at = self.clock()
+        with Session(self.stores.readers, expire_on_commit=False) as session:
+            due = due_shops(session, at)
+        for shop in due:
+            if sum(name.startswith("crawl ") for name in self._jobs) < self.stores.settings.crawls_at_once:
+                self._start(f"crawl {shop.name}", ["crawl", "--", str(shop.id)])
+        if not any(name in self._jobs for name in (ADD, RETRAIN)):
+            if self._retrain_is_due(at):
+                self._start(RETRAIN, ["retrain", *shlex.split(self.stores.settings.retrain_options)], at)
+            elif self._add_is_due(at):
+                self._start(ADD, ["index", "add"], at)
+        return len(self._jobs) - before
+
+    def _start(self, name: str, arguments: Sequence[str], at: datetime | None = None) -> None:
+        if name in self._jobs:
+            return
+        log.info("%s begins", name)
+        if at is not None:
+            with Session(self.stores.database) as session, session.begin():
+                session.merge(Job(name=name, started_at=at, finished_at=None, outcome=""))
+        self._jobs[name] = self.start(arguments)
+
+    def _reap(self) -> None:
+        for name, job in list(self._jobs.items()):
+            code = job.poll()
+            if code is None:
+                continue
+            del self._jobs[name]
+            log.log(logging.INFO if code == 0 else logging.WARNING, "%s ended with %d", name, code)
+            with Session(self.stores.database) as session, session.begin():
+                row = session.get(Job, name)
+                if row is not None:
+                    row.finished_at, row.outcome = self.clock(), f"exit {code}"
+
+    def _retrain_is_due(self, at: datetime) -> bool:
+        when = self.stores.settings.retrain
+        if not when:
+            return False
+        with Session(self.stores.database) as session, session.begin():
+            row = session.get(Job, RETRAIN)
+            if row is None:  # the first time it is scheduled: it counts from now
+                session.add(Job(name=RETRAIN, started_at=at, finished_at=at, outcome="scheduled"))
+                return False
+            return next_time(when, row.started_at, at) <= at
+
+    def _add_is_due(self, at: datetime) -> bool:
+        """Whether enough photos wait to be indexed, and the last try is not too recent to try again."""
+        try:
+            if self.stores.releases.live_name("index") is None:
+                return False
+        except NothingLive:
+            return False
+        with Session(self.stores.readers) as session:
+            row = session.get(Job, ADD)
+            if row is not None and row.outcome != "exit 0" and at - row.started_at < _RETRY:
+                return False
+            return photos_waiting(session) >= self.stores.settings.add_after
+
+
+def check_schedules(stores: Stores) -> None:
+    """Raise `BadInput` for a schedule that cannot be used, before anything waits for it."""
+    if stores.settings.retrain:
+        next_time(stores.settings.retrain, None, now())
+    with Session(stores.readers) as session:
+        for shop in session.scalars(select(Shop)):
+            try:
+                if schedule := shop_settings(shop.settings).schedule:
+                    next_time(schedule, None, now())
+            except BadInput as error:
+                raise BadInput(f"the shop {shop.name!r}: {error}") from error

@@ -1,0 +1,94 @@
+"""Pace and memory of a crawl beside Scrapy's, over the same large shop on loopback, in one run.
+
+    python -m benchmarks.crawl [--listings 2000] [--photos 4] [--concurrency 8] [--padding 0] [--rounds 1] [--json]
+
+Both crawl with equal concurrency, without delay, obey robots.txt, and store photo bytes as they come under their hash.
+Scrapy (the extra `bench`) writes JSON lines; SoleSearch keeps its catalogue: it also decodes every photo, reads
+pages by all its sources and commits each listing. `--profile` says where SoleSearch's time goes.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    """Run both crawlers, in turns, and print them side by side."""
+    options = _options()
+    rows: list[dict[str, Any]] = []
+    with _shop(options) as url:
+        for _ in range(options.rounds):
+            for name, run in (("Scrapy", _scrapy), ("SoleSearch", _solesearch)):
+                with tempfile.TemporaryDirectory() as folder:
+                    rows.append({"crawler": name, **_timed(run(url, folder, options), folder, name)})
+    for row in rows:
+        print(f"{row['crawler']:11} {row['listings']:6d} listings {row['photos']:6d} photos  {row['seconds']:7.1f} s  "
+              f"{row['listings'] / row['seconds']:7.1f} listings/s  peak {row['peak_mb']:6.0f} MB  "
+              f"CPU {row['cpu_s']:6.1f} s")
+    best = {name: max(row["listings"] / row["seconds"] for row in rows if row["crawler"] == name)
+            for name in ("Scrapy", "SoleSearch")}
+    print(f"SoleSearch runs at {best['SoleSearch'] / best['Scrapy']:.2f} × Scrapy's pace")
+    if options.json:
+        print(json.dumps({"rows": rows, "ratio": best["SoleSearch"] / best["Scrapy"]}))
+
+
+def _scrapy(url: str, folder: str, options: argparse.Namespace) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.scrapy_spider", url, folder, str(options.concurrency)]
+
+
+def _solesearch(url: str, folder: str, options: argparse.Namespace) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.crawl_once", url, folder, str(options.concurrency),
+            *(["--profile"] if options.profile else [])]
+
+
+def _timed(command: list[str], folder: str, name: str) -> dict[str, Any]:
+    """Run a crawler as a process of its own; what it found is counted from what it left."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    child = subprocess.Popen(command)
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.perf_counter() - began
+    if child.returncode:
+        sys.exit(f"{name} ended with {child.returncode}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    listings = Path(folder, "listings.jsonl").read_text().count("\n")
+    photos = sum(1 for path in Path(folder, "photos").rglob("*") if path.is_file())
+    return {"listings": listings, "photos": photos, "seconds": seconds, "peak_mb": used.ru_maxrss / 1024,
+            "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+
+
+@contextmanager
+def _shop(options: argparse.Namespace) -> Iterator[str]:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.loopback_shop", "--listings", str(options.listings), "--photos",
+         str(options.photos), "--padding", str(options.padding), "--side", str(options.side)],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, default in (("listings", 2000), ("photos", 4), ("side", 480), ("concurrency", 8), ("padding", 0),
+                          ("rounds", 1)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

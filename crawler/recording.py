@@ -1,0 +1,63 @@
+"""What a visit found goes into the catalogue: one transaction an address, with its counts and the report's events."""
+
+from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from catalogue.listings import save_listing
+from catalogue.tables import CrawlEvent, Listing, now
+from crawler.delisting import on_page, page_is_gone
+from crawler.frontier import add, finish, note_useless, still_held
+from crawler.reading import reader_mark
+from crawler.report import Tally
+from crawler.visit import Crawler, Visit
+
+_ATTEMPTS = 3
+
+
+def record(crawler: Crawler, visited: Visit) -> None:
+    """One transaction: what was found, the address's state, the counters. All of it, or none."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with Session(crawler.engine) as session, session.begin():
+                still_held(session, crawler.hold)
+                _write(session, crawler, visited)
+            return
+        except IntegrityError:
+            # Another shop's crawl made the same product at the same moment: it is there now.
+            if attempt == _ATTEMPTS:
+                raise
+
+
+def _write(session: Session, crawler: Crawler, visited: Visit) -> None:
+    hold, address = crawler.hold, visited.address
+    tally = Tally(dict(visited.tally.counts))
+    if visited.state == "gone":
+        for row in page_is_gone(session, hold.shop_id, address.url):
+            _event(session, hold.run_id, "gone", row.url, row.title, f"its page answered {visited.status}")
+    elif visited.unchanged:
+        tally.add("same", _seen_again(session, hold.shop_id, address.url))
+    for found, photos in visited.listings:
+        saved = save_listing(session, hold.shop_id, found, photos)
+        tally.add(saved.outcome)
+        for change in saved.changes:
+            _event(session, hold.run_id, change.kind, found.url, found.title, change.detail)
+    if visited.error:
+        _event(session, hold.run_id, "failed", address.url, "", visited.error)
+    if visited.useless:
+        note_useless(session, hold, visited.useless)
+    tally.add("skipped", add(session, hold, visited.targets, address.depth + 1))
+    mark = f"{reader_mark(crawler.shop)} {visited.validator}" if visited.validator else ""
+    finish(session, hold, address, visited.state, tally, status=visited.status, error=visited.error,
+           validator=mark[:300], keep_validator=visited.unchanged)
+
+
+def _seen_again(session: Session, shop_id: int, url: str) -> int:
+    """Note that a page's listings are as they were; returns how many."""
+    rows = session.execute(update(Listing).where(Listing.shop_id == shop_id, on_page(url), Listing.gone_at.is_(None))
+                           .values(last_seen=now(), missed=0).returning(Listing.id)).all()
+    return len(rows)
+
+
+def _event(session: Session, run_id: int, kind: str, url: str, title: str, detail: str) -> None:
+    session.add(CrawlEvent(run_id=run_id, kind=kind, url=url[:1000], title=title, detail=detail[:2000]))
