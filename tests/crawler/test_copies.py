@@ -1,0 +1,58 @@
+"""The same picture in two sizes is kept once, in the larger; other views and other colours are other pictures."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from crawler.copies import keep_largest
+
+SHOP = Path(__file__).parents[2] / "demo" / "photos" / "shop"
+PHOTOS = sorted(SHOP.glob("*/1.jpg"))[::7]
+
+
+def small(image: Image.Image, width: int, quality: int = 70) -> Image.Image:
+    """A rendition as shops make them."""
+    copy = image.copy()
+    copy.thumbnail((width, width))
+    data = io.BytesIO()
+    copy.save(data, "JPEG", quality=quality)
+    return Image.open(data)
+
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.parent.name)
+def test_a_picture_in_two_sizes_or_cut_to_a_thumbnail_is_kept_once(path: Path) -> None:
+    image = Image.open(path).convert("RGB")
+    wide = image.crop((0, 32, 256, 224))
+    assert keep_largest([small(image, 100), image, small(image, 180)]) == [1]
+    assert keep_largest([small(wide.crop((32, 0, 224, 192)), 90), wide]) == [1]
+    assert keep_largest([small(wide.crop((58, 10, 198, 182)), 90), wide]) == [1]
+    assert keep_largest([image, image.copy()]) == [0]
+
+
+def test_views_and_colourways_stay_apart() -> None:
+    for folder in sorted(SHOP.iterdir())[::5]:
+        views = [Image.open(path) for path in sorted(folder.glob("*.jpg"))]
+        assert keep_largest(views) == list(range(len(views)))
+        siblings = sorted(SHOP.glob(f"{folder.name.rpartition('-')[0]}-*"))
+        same_pose = [small(Image.open(one / "1.jpg"), 200 + 20 * number) for number, one in enumerate(siblings)]
+        assert keep_largest(same_pose) == list(range(len(same_pose)))
+
+
+@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.parent.name)
+def test_a_shoe_with_its_colours_swapped_is_another_picture(path: Path) -> None:
+    pixels = np.asarray(Image.open(path).convert("RGB"))
+    shoe = (pixels.max(2).astype(int) - pixels.min(2)) > 40
+    if shoe.mean() < 0.05:
+        pytest.skip("a shoe without colours")
+    swapped = pixels.copy()
+    swapped[shoe] = pixels[shoe][:, [2, 0, 1]]
+    assert keep_largest([Image.fromarray(pixels), small(Image.fromarray(swapped), 120)]) == [0, 1]
+
+
+def test_odd_pictures_do_no_harm() -> None:
+    odd = [Image.new("L", (1, 1)), Image.new("RGB", (5000, 1), "red"), Image.new("RGBA", (70, 70)), Image.new("1", (64, 999))]
+    assert keep_largest(odd)
+    assert keep_largest([]) == []
