@@ -66,25 +66,25 @@ def available(page: Outline, sizes: dict[str, bool]) -> bool | None:
     if any(sizes.values()):
         return True
     buttons = [(text, _is_disabled(seen.tag)) for seen in page.controls
-               if not seen.place.others and not seen.place.hidden and (text := _button_text(seen.tag))]
+               if not seen.place.hidden and (text := _button_text(seen.tag))]
     if sizes or says_sold_out(page) or any(SOLD_OUT.search(text) for text, _ in buttons):
         return False
     buying = [disabled for text, disabled in buttons if BUY.search(text)]
     if buying:
         return not all(buying)
-    said = any(IN_STOCK.search(run.text) for run in page.runs if not run.place.others and len(run.parts[0]) < 60)
+    said = any(IN_STOCK.search(run.text) for run in page.runs if len(run.parts[0]) < 60)
     return True if said else None
 
 
 def can_choose(page: Outline) -> bool:
     """Whether there is a button that buys."""
-    return any(BUY.search(_button_text(seen.tag)) for seen in page.controls if not seen.place.others)
+    return any(BUY.search(_button_text(seen.tag)) for seen in page.controls)
 
 
 def says_sold_out(page: Outline) -> bool:
     """Whether a short text of the product's own says that it is sold out."""
     for run in page.runs:
-        if run.place.others or run.place.region or len(run.parts) > 6 or len(run.parts[0]) > 60:
+        if run.place.region or len(run.parts) > 6 or len(run.parts[0]) > 60:
             continue
         block = run.place.block
         if block is not None and block.name in ("option", "li", "label", "td") and size_in(run.text):
@@ -108,12 +108,12 @@ def _boxes(page: Outline) -> Iterator[Tag]:
     """Where sizes may be chosen, the surest first."""
     labelled = {str(seen.tag.attrs["for"]) for seen in page.controls if seen.tag.name == "label" and "for" in seen.tag.attrs
                 and SIZE_LABEL.match(clean(text_of(seen.tag)))}
-    selects = [seen.tag for seen in page.controls if seen.tag.name == "select" and not seen.place.others]
+    selects = [seen.tag for seen in page.controls if seen.tag.name == "select"]
     yield from (tag for tag in selects if str(tag.attrs.get("id")) in labelled)
     yield from (seen.tag for seen in page.size_boxes)
     for run in page.runs:
         block = run.place.block
-        if block is not None and not run.place.others and len(run.parts) < 4 and SIZE_LABEL.match(run.text):
+        if block is not None and len(run.parts) < 4 and SIZE_LABEL.match(run.text):
             near = (block, block.parent) if block.name != "option" else (block.find_parent("select"),)
             yield from [box for box in near if box is not None and box.name not in ("body", "html", "main")
                         and read_sizes(box, page)][:1]

@@ -99,7 +99,7 @@ def _beside_heading(page: Outline, candidates: list[_Candidate]) -> list[_Candid
 def _renditions(seen: Seen, page: Outline) -> dict[str, Width]:
     """The addresses a tag of the product's own names, with their widths; empty for what is no photo of it."""
     tag, place = seen.tag, seen.place
-    if place.others or place.swatch or place.crumbs:
+    if place.swatch or place.crumbs:
         return {}
     if tag.name == "a":
         # A link around a picture is told with the picture.

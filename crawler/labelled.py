@@ -26,7 +26,7 @@ class Labelled:
 def labelled(page: Outline) -> Labelled:
     """Read the labelled facts of the product's own part of the page; of several the first counts."""
     found: dict[str, str] = {}
-    runs = [run for run in page.runs if not run.place.others and not run.place.crumbs]
+    runs = [run for run in page.runs if not run.place.crumbs]
     for index, run in enumerate(runs):
         if len(run.parts[0]) > 120:
             continue

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import urljoin
 
 from bs4 import BeautifulSoup, NavigableString, Tag
@@ -23,16 +24,21 @@ _STRUCK = {"del", "s", "strike"}
 _NO_REGION = {"img", "a", "button", "input", "source", "picture", "label", "option"}
 _NO_SIZES = {"option", "img", "h1", "label", "input", "a"}
 # Tags that mean something without any attribute.
+_WHOLE = {"body", "html", "main", "[document]"}
+_PICTURES = {"img"}
+_CONTROLS = {"button", "select", "input", "a", "label"}
+_CRUMB_TAGS = ["nav", "div", "ol", "ul", "p", "section"]
 _PLAIN = {*_CHROME, *_STRUCK, "noscript"}
 _HEADINGS = {"h2", "h3", "h4", "h5", "h6"}
 _MAX_RUNS = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where on the page something stands: `region` numbers the gallery region it is in, 0 for none."""
+class Place(NamedTuple):
+    """Where in the product's own part of a page something stands: `region` numbers its gallery region, 0 for none.
 
-    others: bool = False
+    `names` are the words of the elements around it, a line each. (A tuple: thousands are made for a page.)
+    """
+
     region: int = 0
     swatch: bool = False
     struck: bool = False
@@ -99,9 +105,9 @@ def outline(soup: BeautifulSoup, url: str) -> Outline:
     """Walk a parsed page: once along it for what is known by its tag, once down it for what depends on the place."""
     found = Outline(url, url)
     firsts, seconds = _along(soup, found)
-    own = _choose_heading(found, firsts)
+    found.heading = _choose_heading(found, firsts)
     above = {id(tag) for tag in (found.heading.parents if found.heading is not None else ())}
-    _down(soup, found, above, _headed_others(seconds, above, own))
+    _Walk(found, above, _headed_others(seconds, above)).down(soup)
     return found
 
 
@@ -168,11 +174,10 @@ def _choose_heading(found: Outline, firsts: list[Tag]) -> Tag | None:
     named = outside or [tag for tag in firsts if clean(text_of(tag))
                         and not any(parent.name in ("nav", "footer", "aside") for parent in tag.parents)]
     found.headings = len(named)
-    found.heading = next((tag for tag in named if "itemprop" in tag.attrs), named[0] if named else None)
-    return found.heading
+    return next((tag for tag in named if "itemprop" in tag.attrs), named[0] if named else None)
 
 
-def _headed_others(headings: list[Tag], above: set[int], own: Tag | None) -> set[int]:
+def _headed_others(headings: list[Tag], above: set[int]) -> set[int]:
     """The elements that a heading ("You may also like") says are about other products."""
     others: set[int] = set()
     for heading in headings:
@@ -198,77 +203,91 @@ def _headed_others(headings: list[Tag], above: set[int], own: Tag | None) -> set
     return others
 
 
-def _down(soup: BeautifulSoup, found: Outline, above: set[int], headed: set[int]) -> None:
-    """Walk the tree from the top with an explicit stack (pages may nest without end), carrying the place along."""
-    regions = 0
-    order = 0
-    open_run: Run | None = None
-    stack: list[tuple[object, Place]] = [(soup, Place())]
-    while stack:
-        element, place = stack.pop()
-        if not isinstance(element, Tag):
-            if isinstance(element, PreformattedString) or not isinstance(element, NavigableString):
-                continue
-            if place.hidden or place.copy or element.isspace() or len(found.runs) > _MAX_RUNS:
-                continue
-            order += 1
-            if (open_run is not None and open_run.place.block is place.block
-                    and open_run.place.struck == place.struck):
-                open_run.parts.append(str(element))
-            else:
-                open_run = Run(place, order, [str(element)])
-                found.runs.append(open_run)
-            continue
-        name = element.name
-        if name in _SKIPPED:
-            continue
-        order += 1
-        if name == "br":
-            open_run = None
-            continue
-        inner, regions = _placed(element, place, found, above, headed, regions)
-        if name in ("img", "source") or (name == "a" and "href" in element.attrs):
-            found.pictures.append(Seen(element, inner, order))
-        if name in ("button", "select", "input", "a"):
-            found.controls.append(Seen(element, inner, order))
-        elif name == "label" and "for" in element.attrs:
-            found.controls.append(Seen(element, inner, order))
-        if element is found.heading:
-            found.heading_order = order
-        if element.contents:
-            stack.extend((child, inner) for child in reversed(element.contents))
+class _Walk:
+    """The way down the tree, with an explicit stack (pages may nest without end) that carries the place along.
 
+    Blocks of other products, of visitors and of the shop itself are left out, save for breadcrumbs in the page's head.
+    """
 
-def _placed(tag: Tag, place: Place, found: Outline, above: set[int], headed: set[int], regions: int,
-            ) -> tuple[Place, int]:
-    """The place within a tag, and how many gallery regions there are now."""
-    name, attributes = tag.name, tag.attrs
-    own = name in ("body", "html", "main", "[document]")
-    if not attributes and not own and name not in _PLAIN:
+    def __init__(self, found: Outline, above: set[int], headed: set[int]) -> None:
+        self.found = found
+        self.above = above  # what the product's heading stands in
+        self.headed = headed
+        self.regions = 0
+        self.order = 0
+        self.open_run: Run | None = None
+
+    def down(self, soup: BeautifulSoup) -> None:
+        """Walk the whole tree."""
+        stack: list[tuple[object, Place]] = [(soup, Place())]
+        while stack:
+            element, place = stack.pop()
+            if not isinstance(element, Tag):
+                if isinstance(element, NavigableString) and not isinstance(element, PreformattedString):
+                    self._text(element, place)
+                continue
+            name = element.name
+            self.order += 1
+            if name == "br":
+                self.open_run = None
+            if name in _SKIPPED or not element.attrs and not element.contents:
+                continue
+            inner = self._placed(element, place)
+            if inner is None:
+                continue
+            if name in _PICTURES or (name == "a" and "href" in element.attrs):
+                self.found.pictures.append(Seen(element, inner, self.order))
+            if name in _CONTROLS:
+                self.found.controls.append(Seen(element, inner, self.order))
+            if element is self.found.heading:
+                self.found.heading_order = self.order
+            stack.extend([(child, inner) for child in reversed(element.contents)])
+
+    def _text(self, text: NavigableString, place: Place) -> None:
+        if place.hidden or place.copy or text.isspace() or len(self.found.runs) > _MAX_RUNS:
+            return
+        self.order += 1
+        run = self.open_run
+        if run is not None and run.place.block is place.block and run.place.struck == place.struck:
+            run.parts.append(str(text))
+        else:
+            self.open_run = Run(place, self.order, [str(text)])
+            self.found.runs.append(self.open_run)
+
+    def _placed(self, tag: Tag, place: Place) -> Place | None:
+        """The place within a tag; None where others' matter begins."""
+        name, attributes = tag.name, tag.attrs
         block = tag if name in _BLOCKS or "-" in name else place.block
-        if id(tag) not in headed:
-            return (place if block is place.block else replace(place, block=block)), regions
-    names = "" if own else names_of(tag)
-    own = own or id(tag) in above
-    said = traits(names)
-    others = place.others or (not own and (name in _CHROME or id(tag) in headed
-                                           or (said.others_in_gallery if place.region else said.others)))
-    region = place.region
-    if not region and said.region and not others and not own and name not in _NO_REGION:
-        regions += 1
-        region = regions
-    style = str(attributes.get("style") or "")
-    inner = Place(
-        others=others, region=region, swatch=place.swatch or said.swatch,
-        struck=place.struck or name in _STRUCK or (said.struck and not own) or bool(
-            style and _STRUCK_STYLE.search(style)),
-        hidden=place.hidden or "hidden" in attributes or bool(style and _HIDDEN_STYLE.search(style)),
-        copy=place.copy or name == "noscript", crumbs=place.crumbs or said.crumbs,
-        names=f"{place.names}\n{names}"[-300:] if names else place.names,
-        link=tag if name == "a" and "href" in attributes else place.link,
-        block=tag if name in _BLOCKS or "-" in name else place.block)
-    if said.crumbs and not place.crumbs and not own:
-        found.crumbs.append(tag)
-    if said.sizes and not others and not own and name not in _NO_SIZES:
-        found.size_boxes.append(Seen(tag, inner, 0))
-    return inner, regions
+        if not attributes and name not in _PLAIN and id(tag) not in self.headed:
+            return place if block is place.block else place._replace(block=block)
+        own = id(tag) in self.above or name in _WHOLE
+        names = names_of(tag) if attributes and name not in _WHOLE else ""
+        said = traits(names)
+        if not own and (name in _CHROME or id(tag) in self.headed
+                        or (said.others_in_gallery if place.region else said.others)):
+            self._crumbs_in(tag)
+            return None
+        region = place.region
+        if not region and said.region and not own and name not in _NO_REGION:
+            self.regions += 1
+            region = self.regions
+        style = str(attributes.get("style") or "")
+        inner = Place(
+            region, place.swatch or said.swatch,
+            place.struck or name in _STRUCK or (said.struck and not own) or bool(style and _STRUCK_STYLE.search(style)),
+            place.hidden or "hidden" in attributes or bool(style and _HIDDEN_STYLE.search(style)),
+            place.copy or name == "noscript", place.crumbs or said.crumbs,
+            f"{place.names}\n{names}"[-300:] if names else place.names,
+            tag if name == "a" and "href" in attributes else place.link, block)
+        if said.crumbs and not place.crumbs and not own:
+            self.found.crumbs.append(tag)
+        if said.sizes and not own and name not in _NO_SIZES:
+            self.found.size_boxes.append(Seen(tag, inner, self.order))
+        return inner
+
+    def _crumbs_in(self, tag: Tag) -> None:
+        """Note the breadcrumbs that stand in a page's head, or are navigation themselves."""
+        if traits(names_of(tag)).crumbs:
+            self.found.crumbs.append(tag)
+        elif tag.name in ("header", "nav") and len(self.found.crumbs) < 5:
+            self.found.crumbs += [inner for inner in tag.find_all(_CRUMB_TAGS) if traits(names_of(inner)).crumbs][:1]

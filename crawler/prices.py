@@ -59,7 +59,7 @@ def _amounts(page: Outline) -> list[Amount]:
     found: list[Amount] = []
     for index, run in enumerate(page.runs):
         place = run.place
-        if place.others or place.crumbs or not any(letter.isdigit() for part in run.parts for letter in part):
+        if place.crumbs or not any(letter.isdigit() for part in run.parts for letter in part):
             continue
         text = run.text
         if len(text) > 300:
