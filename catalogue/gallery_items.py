@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from catalogue.queries import portions
@@ -52,7 +53,9 @@ def register(session: Session, pairs: Iterable[tuple[int, str]]) -> dict[tuple[i
     known = _known(session, products)
     fresh = [{"product_id": product, "sha256": sha256} for product, sha256 in wanted if (product, sha256) not in known]
     if fresh:
-        session.execute(insert(GalleryItem), fresh)
+        # A build and an addition may name the same items at the same moment: the second takes the first's numbers.
+        insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+        session.execute(insert(GalleryItem).on_conflict_do_nothing(), fresh)
         known = _known(session, products)
     return {pair: known[pair] for pair in wanted}
 

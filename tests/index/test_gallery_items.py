@@ -1,6 +1,7 @@
 """What the catalogue says of gallery items, on SQLite and on PostgreSQL: removals, merges, segments of an index."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -83,3 +84,17 @@ def test_segments_are_recorded_with_their_release(filled: Stores) -> None:
     releases.promote("index", publish("next", ""))
     releases.promote("index", publish("last", ""))
     assert {base, folded} <= set(releases.prune(keep=0)) and releases.segments(base) == []
+
+
+def test_two_at_once_get_the_same_numbers(filled: Stores) -> None:
+    with Session(filled.database) as session, session.begin():
+        session.execute(delete(GalleryItem))
+        wanted = [(row.product_id, row.sha256) for row in product_photos(session)]
+
+    def numbers(_: int) -> dict[tuple[int, str], int]:
+        with Session(filled.database) as session, session.begin():
+            return register(session, wanted)
+
+    with ThreadPoolExecutor(4) as threads:
+        first, *others = threads.map(numbers, range(4))
+    assert len(set(first.values())) == 48 and all(other == first for other in others)
