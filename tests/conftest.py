@@ -58,6 +58,14 @@ def stores(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Stores]:
     made.database.dispose()
 
 
+@pytest.fixture(autouse=True)
+def commands_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that a test runs open the same PostgreSQL database as its fixtures."""
+    named = [name for name in ("stores", "trained") if name in request.fixturenames] if ASKED else []
+    if named:
+        monkeypatch.setenv("SOLESEARCH_DATABASE_URL", request.getfixturevalue(named[0]).settings.database_url)
+
+
 @pytest.fixture(scope="session")
 def real_photos() -> Path:
     """The folder of real photos; the test is skipped where there is none."""

@@ -36,7 +36,7 @@ def test_export_reads_back_the_same(stocked: Stores, tmp_path: Path) -> None:
     export_folder(stocked.database, stocked.photos, tmp_path / "out")
     from app.settings import Settings
     from app.wiring import open_stores
-    other = open_stores(Settings(data_dir=tmp_path / "other"))
+    other = open_stores(Settings(data_dir=tmp_path / "other", database_url=""))
     import_path(other.database, other.photos, tmp_path / "out")
 
     def pairs(stores: Stores) -> set[tuple[str, str]]:

@@ -114,7 +114,7 @@ def test_an_export_reads_back_the_same(stores: Stores, stocked: Stores, tmp_path
                      for row in photos],
                     sorted(session.scalars(select(ProductCode.code).where(ProductCode.code.startswith("gtin:")))))
 
-    other = open_stores(Settings(data_dir=tmp_path / "other"))
+    other = open_stores(Settings(data_dir=tmp_path / "other", database_url=""))
     again = import_lines(other.database, other.photos, path)
     assert again.problems == []
     assert content(other) == content(stocked)
