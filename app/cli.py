@@ -17,7 +17,7 @@ COMMANDS = {
     "catalogue": ("app.commands.catalogue", "Import, export, count and verify products and photos."),
     "snapshot": ("app.commands.training", "Export what a training may use, with its splits."),
     "train": ("app.commands.training", "Train a network from a snapshot."),
-    "index": ("app.commands.indexing", "Build and evaluate the search index."),
+    "index": ("app.commands.indexing", "Build, add to and evaluate the search index."),
     "promote": ("app.commands.releases", "Make a release live, if it measures no worse than what is."),
     "rollback": ("app.commands.releases", "Make the former release live again."),
     "releases": ("app.commands.releases", "List releases and slots; prune old ones."),

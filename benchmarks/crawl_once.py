@@ -34,7 +34,7 @@ def main() -> None:
     ended, found = threading.Event(), Counter[str]()
     if "--profile" in sys.argv:
         threading.Thread(target=_sample, args=(ended, found), daemon=True).start()
-    crawl(stores.database, stores.photos, shop, settings, locks=folder / "locks")
+    crawl(stores.database, stores.photos, shop, settings, locks=folder / "locks", apart=True)
     ended.set()
     for place, share in found.most_common():
         print(f"  {place:18} {share / max(found.total(), 1):6.1%} of the threads' working samples", file=sys.stderr)

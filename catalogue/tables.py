@@ -96,7 +96,7 @@ class Product(Table):
     gtin: Mapped[str] = mapped_column(String(20), default="")
     shoe_type: Mapped[str] = mapped_column(String(50), default="")
     model_id: Mapped[int | None] = mapped_column(ForeignKey("models.id"), index=True)
-    merged_into_id: Mapped[int | None]
+    merged_into_id: Mapped[int | None] = mapped_column(index=True)
     created_at: Mapped[datetime] = mapped_column(default=now)
     model: Mapped[Model | None] = relationship()
     listings: Mapped[list["Listing"]] = relationship(back_populates="product")
@@ -206,7 +206,7 @@ class GalleryItem(Table):
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
     sha256: Mapped[str] = mapped_column(ForeignKey("photos.sha256"))
     box: Mapped[str] = mapped_column(String(60), default="")
-    removed_at: Mapped[datetime | None]
+    removed_at: Mapped[datetime | None] = mapped_column(index=True)
 
 
 class PhotoSplit(Table):

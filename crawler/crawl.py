@@ -5,8 +5,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,54 +16,51 @@ from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, Busy, NotFound
 from catalogue.photos import PhotoStore
+from catalogue.sweeping import store_is_full
 from catalogue.tables import CrawlEvent, CrawlRun, FetchState, Shop, now
 from crawler import adapters
 from crawler.delisting import count_missed, unseen
 from crawler.discovery import named_sitemaps
 from crawler.fetch import Fetcher
 from crawler.frontier import BEAT_S, Address, Hold, Target, add, count, held, pending, still_held
-from crawler.pace import Pace, Stopped
-from crawler.reading import PageReader
+from crawler.pace import Stopped
+from crawler.reading import reader_mark
 from crawler.recording import record
 from crawler.report import CrawlProgress, CrawlReport, Tally, read_report, shrunk
 from crawler.settings import CrawlSettings
-from crawler.shop_settings import shop_settings
-from crawler.visit import Crawler, Visit, visit
+from crawler.shop_settings import ShopSettings, shop_settings
+from crawler.visit import Visit
+from crawler.visitors import Plan, Visitors, visiting_apart, visiting_here
 
-READERS = 2
 _LOOK_S = 0.5
 log = logging.getLogger(__name__)
 Watch = Callable[[CrawlProgress], None]
 
 
 def crawl(engine: Engine, store: PhotoStore, shop_id: int, settings: CrawlSettings, watch: Watch | None = None, *,
-          locks: Path, pace: Pace | None = None, stop: threading.Event | None = None) -> CrawlReport:
+          locks: Path, stop: threading.Event | None = None, apart: bool = False) -> CrawlReport:
     """Crawl a shop into the catalogue, or go on with its unfinished crawl; `watch` hears of every address visited.
 
-    `locks` is a folder for lock files, shared by all crawlers of this machine; `pace` is shared by crawls that run
-    side by side; setting `stop` ends the crawl soon, to be gone on with later. Raises `NotFound` for an unknown shop,
-    `BadInput` for a paused one or a full photo store, `Busy` if another process crawls it. What goes wrong with single
-    pages and photos is counted and told in the report, never raised.
+    `locks` is a folder for lock files, shared by all crawlers of this machine. Setting `stop` ends the crawl soon, to
+    be gone on with later. `apart` fetches and reads in a process of its own, beside the writing. Raises `NotFound` for
+    an unknown shop, `BadInput` for a paused one or a full photo store, `Busy` if another process crawls it. What goes
+    wrong with single pages and photos is counted and told in the report, never raised.
     """
     shop = _shop(engine, shop_id)
+    if store_is_full(store, settings.max_store_bytes):
+        raise BadInput(f"the photos in {store.folder} take more than the {settings.max_store_bytes / 1e9:g} GB they may; "
+                       "run `solesearch catalogue sweep`, or raise SOLESEARCH_MAX_STORE_GB")
     found = shop_settings(shop.settings)
     settings = settings.within(found.limits)
-    with ExitStack() as stack:
-        hold = stack.enter_context(held(engine, locks, shop_id))
-        stack.enter_context(_beating(engine, hold))
-        fetcher = stack.enter_context(Fetcher(settings, pace))
-        photo_pool = stack.enter_context(ThreadPoolExecutor(settings.concurrency, "photos"))
-        visit_pool = stack.enter_context(ThreadPoolExecutor(settings.concurrency, "visits"))
-        reader = stack.enter_context(PageReader(READERS))
-        crawler = Crawler(engine, store, fetcher, photo_pool, reader, hold, shop.url, found)
-        try:
-            _begin(crawler)
-            run = _Run(crawler, visit_pool, watch, stop or threading.Event())
+    with held(engine, locks, shop_id) as hold, _beating(engine, hold):
+        _begin(engine, hold, settings, shop.url, found)
+        plan = Plan(engine.url.render_as_string(hide_password=False), store.folder, settings, hold, shop.url, found)
+        with (visiting_apart if apart else visiting_here)(plan) as visitors:
+            run = _Run(engine, plan, visitors, watch, stop or threading.Event())
             stopped = run.visit_all() or run.visit_unseen()
-            return _end(crawler, stopped)
-        except BaseException:
-            fetcher.stop.set()  # or the pools would first finish what they have begun
-            raise
+            if stopped:
+                visitors.stop()
+        return _end(engine, hold, stopped)
 
 
 def _shop(engine: Engine, shop_id: int) -> Shop:
@@ -76,16 +73,16 @@ def _shop(engine: Engine, shop_id: int) -> Shop:
     return shop
 
 
-def _begin(crawler: Crawler) -> None:
+def _begin(engine: Engine, hold: Hold, settings: CrawlSettings, shop_url: str, shop: ShopSettings) -> None:
     """Put the first addresses on an empty frontier."""
-    engine, hold = crawler.engine, crawler.hold
     with Session(engine.execution_options(readonly=True)) as session:
         if session.scalar(select(FetchState.id).where(FetchState.run_id == hold.run_id).limit(1)) is not None:
             return
-    first = adapters.first_addresses(crawler.shop_url, crawler.shop)
-    if crawler.shop.adapter == "sitemap" and not crawler.shop.start:
-        first = named_sitemaps(crawler.fetcher, crawler.shop_url) or first
-    kind = "page" if crawler.shop.adapter == "pages" else "feed"
+    first = adapters.first_addresses(shop_url, shop)
+    if shop.adapter == "sitemap" and not shop.start:
+        with Fetcher(settings) as fetcher:
+            first = named_sitemaps(fetcher, shop_url) or first
+    kind = "page" if shop.adapter == "pages" else "feed"
     with Session(engine) as session, session.begin():
         still_held(session, hold)
         add(session, hold, [Target(url, kind) for url in first])
@@ -97,8 +94,9 @@ class _Run:
     crawl that was killed and resumed comes to the same catalogue as one that was not.
     """
 
-    crawler: Crawler
-    pool: ThreadPoolExecutor
+    engine: Engine
+    plan: Plan
+    visitors: Visitors
     watch: Watch | None
     asked_to_stop: threading.Event
     began: float = field(default_factory=time.monotonic)
@@ -113,10 +111,9 @@ class _Run:
 
     def visit_unseen(self) -> str:
         """Visit the pages of listings that the crawl did not meet."""
-        crawler = self.crawler
-        with Session(crawler.engine) as session, session.begin():
-            still_held(session, crawler.hold)
-            add(session, crawler.hold, unseen(session, crawler.hold))
+        with Session(self.engine) as session, session.begin():
+            still_held(session, self.plan.hold)
+            add(session, self.plan.hold, unseen(session, self.plan.hold))
         return self.visit_all()
 
     def visit_all(self) -> str:
@@ -133,24 +130,23 @@ class _Run:
             except (TimeoutError, Stopped):
                 continue  # time to look at the budget
             self.flying.popleft()
-            record(self.crawler, visited)
+            record(self.engine, self.plan.hold, visited, reader_mark(self.plan.shop))
             self._note(address, visited)
-        self.crawler.fetcher.stop.set()
         return stopped
 
     def _fill(self) -> None:
         """Keep a few visits under way beyond those being waited for."""
-        settings = self.crawler.fetcher.settings
+        settings = self.plan.settings
         if not self.waiting:
             underway = [address.id for address, _ in self.flying]
-            self.waiting.extend(pending(self.crawler.engine, self.crawler.hold, underway))
+            self.waiting.extend(pending(self.engine, self.plan.hold, underway))
         while self.waiting and len(self.flying) < 2 * settings.concurrency and (
                 self.pages + len(self.flying) < settings.max_pages):
             address = self.waiting.popleft()
-            self.flying.append((address, self.pool.submit(visit, self.crawler, address)))
+            self.flying.append((address, self.visitors.submit(address)))
 
     def _budget(self) -> str:
-        settings = self.crawler.fetcher.settings
+        settings = self.plan.settings
         if self.asked_to_stop.is_set():
             return "it was asked to stop"
         if time.monotonic() >= self._until():
@@ -174,18 +170,17 @@ class _Run:
             self.watch(CrawlProgress(self.before + self.done, self.left, address.url))
 
     def _until(self) -> float:
-        return self.began + self.crawler.fetcher.settings.max_minutes * 60
+        return self.began + self.plan.settings.max_minutes * 60
 
     def _count(self, which: object) -> int:
-        with Session(self.crawler.engine.execution_options(readonly=True)) as session:
+        with Session(self.engine.execution_options(readonly=True)) as session:
             return session.scalar(select(func.count()).select_from(FetchState).where(
-                FetchState.run_id == self.crawler.hold.run_id, FetchState.kind != "photo", which)) or 0  # type: ignore[arg-type]
+                FetchState.run_id == self.plan.hold.run_id, FetchState.kind != "photo", which)) or 0  # type: ignore[arg-type]
 
 
-def _end(crawler: Crawler, stopped: str) -> CrawlReport:
+def _end(engine: Engine, hold: Hold, stopped: str) -> CrawlReport:
     """Close the run if nothing is left to visit, and report."""
-    hold = crawler.hold
-    with Session(crawler.engine) as session, session.begin():
+    with Session(engine) as session, session.begin():
         still_held(session, hold)
         run = session.get_one(CrawlRun, hold.run_id)
         rows = select(func.count()).select_from(FetchState).where(FetchState.run_id == run.id)

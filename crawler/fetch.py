@@ -1,6 +1,5 @@
 """The wire: the one place that sends requests, politely (robots, pace, retries) and safely (guard, limits)."""
 
-import http.cookiejar
 import logging
 import socket
 import threading
@@ -19,12 +18,13 @@ from urllib3.util.retry import Retry
 
 from catalogue.errors import FetchFailed, Forbidden, TooLarge
 from crawler.addresses import AddressGuard
+from crawler.deadlines import Deadlines
 from crawler.pace import Pace, Stopped
 from crawler.robots import MAX_BYTES, Robots, Rules, rules_from
 from crawler.settings import CrawlSettings
 
 MAX_REDIRECTS = 5
-MAX_VALIDATOR = 300
+MAX_VALIDATOR = 280
 _REDIRECT = (301, 302, 303, 307, 308)
 _TRY_AGAIN = (429, 502, 503, 504)
 _CHUNK = 65536
@@ -62,20 +62,21 @@ class Fetched:
 class Fetcher:
     """Sends GET requests; safe to share between threads. One fetcher serves one crawl."""
 
-    def __init__(self, settings: CrawlSettings, pace: Pace | None = None) -> None:
+    def __init__(self, settings: CrawlSettings) -> None:
         self.settings = settings
         self.guard = AddressGuard(settings.allow_hosts)
         self.robots = Robots(self._robots_of)
         self.stop = threading.Event()
-        self._pace = pace or Pace(settings.concurrency)
-        self._session = _session(settings, self.guard)
+        self._pace = Pace(settings.concurrency)
+        self._adapter = _adapter(settings, self.guard)
+        self._headers = {"User-Agent": settings.user_agent, "Accept-Encoding": "gzip, deflate"}
 
     def __enter__(self) -> "Fetcher":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
-        self._session.close()
+        self._adapter.close()
 
     def get(self, url: str, limit: int, accept: str = "text/html,application/xhtml+xml,*/*;q=0.8",
             validator: str = "") -> Fetched:
@@ -133,8 +134,10 @@ class Fetcher:
     def _once(self, url: str, limit: int, asked: dict[str, str], cut: bool = False) -> Fetched:
         deadline = time.monotonic() + self.settings.total_timeout_s
         try:
-            with self._session.get(url, headers=asked, stream=True, allow_redirects=False,
-                                   timeout=self.settings.timeout_s) as answer:
+            # The adapter without a session: no cookies, no proxies or passwords from the environment, no redirects that
+            # the guard has not seen.
+            request = requests.Request("GET", url, {**self._headers, **asked}).prepare()
+            with self._adapter.send(request, stream=True, timeout=self.settings.timeout_s) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
                 body = _body(answer.raw, url, limit, deadline, cut or answer.status_code >= 400)
                 return Fetched(url, answer.status_code, headers, body)
@@ -181,18 +184,11 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).rpartition('object at ')[2].partition('>: ')[2] or error}"
 
 
-def _session(settings: CrawlSettings, guard: AddressGuard) -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # no proxies, no .netrc: nothing may lead around the guard
-    session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-    session.headers.update({"User-Agent": settings.user_agent, "Accept-Encoding": "gzip, deflate"})
+def _adapter(settings: CrawlSettings, guard: AddressGuard) -> HTTPAdapter:
     # urllib3 tries again where no answer came; answers that ask for patience are `Fetcher._patiently`'s, because
     # urllib3 would first read such an answer to its end, however long it is.
     retry = Retry(total=settings.retries, backoff_factor=0.5, respect_retry_after_header=False)
-    adapter = _GuardedAdapter(guard, settings, max_retries=retry, pool_maxsize=2 * settings.concurrency + 1)
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    return session
+    return _GuardedAdapter(guard, settings, max_retries=retry, pool_maxsize=2 * settings.concurrency + 1)
 
 
 class _GuardedAdapter(HTTPAdapter):
@@ -212,6 +208,8 @@ class _GuardedAdapter(HTTPAdapter):
 
 
 def _connection_classes(guard: AddressGuard, total_s: float) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
+    deadlines = Deadlines()
+
     class Guarded(HTTPConnection):
         def _new_conn(self) -> socket.socket:
             timeout = self.timeout if isinstance(self.timeout, int | float) else None
@@ -223,15 +221,8 @@ def _connection_classes(guard: AddressGuard, total_s: float) -> tuple[type[HTTPC
                 raise urllib3.exceptions.NewConnectionError(self, str(error)) from error
 
         def getresponse(self) -> Any:
-            # A read timeout bounds one wait; only hanging up bounds a server that drips its headers.
-            late = threading.Event()
-            watchdog = threading.Timer(total_s, _hang_up, (self.sock, late))
-            watchdog.daemon = True
-            watchdog.start()
-            try:
+            with deadlines.watching(self.sock, total_s) as late:
                 answer = super().getresponse()
-            finally:
-                watchdog.cancel()
             if late.is_set():  # half a header reads like a short one
                 raise TimeoutError("the answer's headers were still not complete when their time was up")
             return answer
@@ -240,11 +231,3 @@ def _connection_classes(guard: AddressGuard, total_s: float) -> tuple[type[HTTPC
         pass
 
     return Guarded, GuardedSecure
-
-
-def _hang_up(connection: socket.socket, late: threading.Event) -> None:
-    late.set()
-    try:
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
-    except OSError as error:
-        log.debug("hanging up a slow connection: %s", error)

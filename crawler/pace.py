@@ -29,7 +29,7 @@ class _Host:
 
 
 class Pace:
-    """Shared by all crawls of a process, so that two shops on one host are asked no faster than one.
+    """The pace of one crawl, whichever of its threads asks.
 
     A host that takes more than a second to answer is asked at most once in the time it takes (Scrapy's AutoThrottle
     with a target concurrency of one). Each answer 429 or 503 doubles what is added to the delay; good answers wear it

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import combinations
 
-from PIL.Image import Image
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
@@ -15,9 +15,11 @@ from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.tables import FetchState, Listing, Photo, ProductPhoto, now
 from crawler.fetch import Fetched, Fetcher
 from crawler.gallery import Picture
-from crawler.renditions import keep_largest
+from crawler.copies import keep_largest
 
 MIN_SIDE = 64
+# Two renditions of one picture differ in a few of their difference hash's 64 bits.
+ALIKE_BITS = 10
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,15 @@ def _known(engine: Engine, store: PhotoStore, fetcher: Fetcher, shop_id: int, li
     fresh_after = now() - timedelta(days=fetcher.settings.photo_days)
     with Session(engine.execution_options(readonly=True)) as session:
         rows = session.execute(
-            select(ProductPhoto, Photo).join(Photo, Photo.sha256 == ProductPhoto.sha256)
-            .join(Listing, Listing.id == ProductPhoto.listing_id)
+            select(ProductPhoto.source_url, ProductPhoto.validator, ProductPhoto.checked_at, Photo.sha256, Photo.format,
+                   Photo.width, Photo.height, Photo.size, Photo.dhash)
+            .join(Photo, Photo.sha256 == ProductPhoto.sha256).join(Listing, Listing.id == ProductPhoto.listing_id)
             .where(Listing.shop_id == shop_id, Listing.url == listing_url)).all()
         useless = session.scalars(select(FetchState.url).where(
             FetchState.shop_id == shop_id, FetchState.kind == "photo", FetchState.fetched_at > fresh_after,
             FetchState.url.in_(urls)))
-        photos = {row.source_url: FoundPhoto(
-            PhotoFacts(photo.sha256, photo.format, photo.width, photo.height, photo.size, photo.dhash),
-            row.source_url, row.validator, row.checked_at)
-            for row, photo in rows if store.path(photo.sha256).is_file()}
+        photos = {url: FoundPhoto(PhotoFacts(*facts), url, validator, checked_at)
+                  for url, validator, checked_at, *facts in rows if store.path(facts[0]).is_file()}
         return _Known(photos, frozenset(useless), fresh_after)
 
 
@@ -126,15 +127,21 @@ def _stored(store: PhotoStore, answer: Fetched, url: str) -> Brought:
 
 def _without_copies(store: PhotoStore, brought: list[Brought]) -> list[Brought]:
     """Leave out what is the same picture as another, smaller; only looked for where new photos came."""
-    had = [number for number, one in enumerate(brought) if one.photo is not None]
-    if len(had) < 2 or not any(one.outcome == "photos_new" for one in brought):
+    had = {number: one.photo.facts for number, one in enumerate(brought) if one.photo is not None}
+    alike = sorted({number for one, other in combinations(had, 2) if _may_be_copies(had[one], had[other])
+                    for number in (one, other)})
+    if not alike or not any(one.outcome == "photos_new" for one in brought):
         return brought
-    images: list[Image] = []
-    for number in had:
-        photo = brought[number].photo
-        assert photo is not None
-        images.append(store.image(photo.facts.sha256))
-    keep = {had[place] for place in keep_largest(images)}
-    return [one if number in keep or one.photo is None else
-            Brought("photos_copies", useless=(*one.useless, one.photo.source_url))
+    keep = {alike[place] for place in keep_largest([store.image(had[number].sha256) for number in alike])}
+    return [Brought("photos_copies", useless=(*one.useless, one.photo.source_url))
+            if number in alike and number not in keep and one.photo is not None else one
             for number, one in enumerate(brought)]
+
+
+def _may_be_copies(one: PhotoFacts, other: PhotoFacts) -> bool:
+    """Whether two photos are worth comparing by their pixels: alike in grey, or one small enough to be a crop."""
+    if (int(one.dhash, 16) ^ int(other.dhash, 16)).bit_count() <= ALIKE_BITS:
+        return True
+    small, large = sorted((one.width * one.height, other.width * other.height))
+    same_shape = abs(one.width * other.height - other.width * one.height) <= 0.02 * one.width * other.height
+    return small * 2 <= large and not same_shape

@@ -1,27 +1,29 @@
 """What a visit found goes into the catalogue: one transaction an address, with its counts and the report's events."""
 
-from sqlalchemy import update
+from sqlalchemy import Engine, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from catalogue.listings import save_listing
 from catalogue.tables import CrawlEvent, Listing, now
 from crawler.delisting import on_page, page_is_gone
-from crawler.frontier import add, finish, note_useless, still_held
-from crawler.reading import reader_mark
+from crawler.frontier import Hold, add, finish, note_useless, still_held
 from crawler.report import Tally
-from crawler.visit import Crawler, Visit
+from crawler.visit import Visit
 
 _ATTEMPTS = 3
 
 
-def record(crawler: Crawler, visited: Visit) -> None:
-    """One transaction: what was found, the address's state, the counters. All of it, or none."""
+def record(engine: Engine, hold: Hold, visited: Visit, mark: str) -> None:
+    """One transaction: what was found, the address's state, the counters. All of it, or none.
+
+    `mark` is the `reader_mark` that the page was read under.
+    """
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with Session(crawler.engine) as session, session.begin():
-                still_held(session, crawler.hold)
-                _write(session, crawler, visited)
+            with Session(engine) as session, session.begin():
+                still_held(session, hold)
+                _write(session, hold, visited, mark)
             return
         except IntegrityError:
             # Another shop's crawl made the same product at the same moment: it is there now.
@@ -29,8 +31,8 @@ def record(crawler: Crawler, visited: Visit) -> None:
                 raise
 
 
-def _write(session: Session, crawler: Crawler, visited: Visit) -> None:
-    hold, address = crawler.hold, visited.address
+def _write(session: Session, hold: Hold, visited: Visit, mark: str) -> None:
+    address = visited.address
     tally = Tally(dict(visited.tally.counts))
     if visited.state == "gone":
         for row in page_is_gone(session, hold.shop_id, address.url):
@@ -47,9 +49,8 @@ def _write(session: Session, crawler: Crawler, visited: Visit) -> None:
     if visited.useless:
         note_useless(session, hold, visited.useless)
     tally.add("skipped", add(session, hold, visited.targets, address.depth + 1))
-    mark = f"{reader_mark(crawler.shop)} {visited.validator}" if visited.validator else ""
     finish(session, hold, address, visited.state, tally, status=visited.status, error=visited.error,
-           validator=mark[:300], keep_validator=visited.unchanged)
+           validator=f"{mark} {visited.validator}" if visited.validator else "", keep_validator=visited.unchanged)
 
 
 def _seen_again(session: Session, shop_id: int, url: str) -> int:

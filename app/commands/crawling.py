@@ -4,12 +4,15 @@ import json
 import signal
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 from sqlalchemy import func, select
@@ -143,29 +146,58 @@ def _crawl_all(stores: Stores, numbers: Sequence[int],
                settings: "CrawlSettings") -> tuple[list["CrawlReport"], list[str]]:
     """Crawl shops side by side; returns the reports and what kept others from being crawled, in the shops' order."""
     from crawler.crawl import crawl as crawl_shop
-    from crawler.pace import Pace
-    pace, stop = Pace(settings.concurrency), threading.Event()
+    stop = threading.Event()
     shown: dict[int, CrawlProgress] = {}
-    with counting("crawl", unit="page") as move, ThreadPoolExecutor(stores.settings.crawls_at_once) as pool:
-        def watching(number: int, progress: "CrawlProgress") -> None:
-            shown[number] = progress
-            visited = sum(one.visited for one in list(shown.values()))
-            move(visited, visited + sum(one.pending for one in list(shown.values())))
+    reports: list[CrawlReport] = []
+    problems: list[str] = []
 
-        before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
-        flying = [pool.submit(crawl_shop, stores.database, stores.photos, number, settings, partial(watching, number),
-                              locks=stores.settings.data_dir / "locks", pace=pace, stop=stop) for number in numbers]
-        reports, problems = [], []
-        try:
-            for future in flying:
-                try:
-                    reports.append(future.result())
-                except SoleSearchError as error:  # one shop's trouble is not another's
-                    problems.append(str(error))
-        finally:
-            stop.set()
-            signal.signal(signal.SIGTERM, before)
-    return reports, problems
+    def crawl_in_turn(group: Sequence[int], move: Callable[[int, int], None]) -> None:
+        def watch(number: int, progress: "CrawlProgress") -> None:
+            shown[number] = progress
+            standing = list(shown.values())
+            visited = sum(one.visited for one in standing)
+            move(visited, visited + sum(one.pending for one in standing))
+
+        for number in group:
+            try:
+                reports.append(crawl_shop(stores.database, stores.photos, number, settings, partial(watch, number),
+                                          locks=stores.settings.data_dir / "locks", stop=stop, apart=True))
+            except SoleSearchError as error:  # one shop's trouble is not another's
+                problems.append(str(error))
+
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        with counting("crawl", unit="page") as move, ThreadPoolExecutor(stores.settings.crawls_at_once) as pool:
+            flying = [pool.submit(crawl_in_turn, group, move) for group in _by_host(stores, numbers)]
+            try:
+                for future in flying:
+                    future.result()
+            finally:
+                stop.set()  # Ctrl-C ends the crawls under way as well
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    return sorted(reports, key=lambda one: one.run_id), problems
+
+
+def _by_host(stores: Stores, numbers: Sequence[int]) -> list[list[int]]:
+    """Shops of one host are crawled one after the other, so that it is asked no faster than one shop's pace."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    with Session(stores.readers) as session:
+        for number in numbers:
+            groups[urlsplit(session.get_one(Shop, number).url).netloc].append(number)
+    return list(groups.values())
+
+
+def _write_listings(stores: Stores, numbers: Sequence[int], since: datetime, path: Path | None) -> None:
+    """The listings that these crawls saw, to a file or to standard output."""
+    from catalogue.exports import export_lines
+    if path is not None:
+        export_lines(stores.database, stores.photos, path, photos=False, shops=numbers, since=since)
+        return
+    with tempfile.TemporaryDirectory() as place:
+        export_lines(stores.database, stores.photos, Path(place) / "listings.jsonl", photos=False, shops=numbers,
+                     since=since)
+        click.echo((Path(place) / "listings.jsonl").read_text(encoding="utf-8"), nl=False)
 
 
 def _throw_away(stores: Stores, numbers: Sequence[int], place: Path) -> tuple[Stores, list[int]]:

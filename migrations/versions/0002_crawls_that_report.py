@@ -69,6 +69,8 @@ def upgrade() -> None:
     for table, columns in COLUMNS.items():
         for column in columns:
             op.add_column(table, column)
+    op.create_index(op.f("ix_products_merged_into_id"), "products", ["merged_into_id"])
+    op.create_index(op.f("ix_gallery_items_removed_at"), "gallery_items", ["removed_at"])
     shops = sa.table("shops", sa.column("id", sa.Integer), sa.column("settings", sa.JSON))
     for number, settings in op.get_bind().execute(sa.select(shops)).all():
         told = {name: value for name, value in settings.items() if name not in ("kind", "sitemaps")}
@@ -79,6 +81,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Undo this change."""
+    op.drop_index(op.f("ix_gallery_items_removed_at"), "gallery_items")
+    op.drop_index(op.f("ix_products_merged_into_id"), "products")
     for table, columns in COLUMNS.items():
         for column in columns:
             op.drop_column(table, column.name)
