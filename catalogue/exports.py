@@ -23,8 +23,11 @@ AT_ONCE = 500
 Line = tuple[dict[str, Any], list[tuple[ProductPhoto, str]]]
 
 
-def export_lines(engine: Engine, store: PhotoStore, path: Path, photos: bool = True) -> ImportReport:
+def export_lines(engine: Engine, store: PhotoStore, path: Path, photos: bool = True, shops: Sequence[int] = (),
+                 since: datetime | None = None) -> ImportReport:
     """Write every listing that is still sold and every imported product, a line each; compressed if named `.gz`.
+
+    With `shops`, only their listings, and with `since` only those seen since then; no imported products.
 
     Photos go into a folder beside the file, `<name>-photos`, before the file itself appears whole. Without `photos` the
     lines name the addresses that the photos came from.
@@ -32,7 +35,7 @@ def export_lines(engine: Engine, store: PhotoStore, path: Path, photos: bool = T
     report = ImportReport()
     folder = f"{path.name.partition('.')[0]}-photos"
     with _whole(path) as out, Session(engine.execution_options(readonly=True)) as session:
-        for said, shown in _lines(session):
+        for said, shown in _lines(session, shops, since):
             places: list[str | dict[str, str]] = []
             for row, kind in shown:
                 file = f"{folder}/{row.sha256}.{kind.lower()}"
@@ -70,13 +73,15 @@ def _whole(path: Path) -> Iterator[IO[bytes]]:
     sync_folder(path.parent)
 
 
-def _lines(session: Session) -> Iterator[Line]:
+def _lines(session: Session, shops: Sequence[int], since: datetime | None) -> Iterator[Line]:
     gtins = _gtins(session)
+    wanted = [Listing.gone_at.is_(None), *([Listing.shop_id.in_(shops)] if shops else []),
+              *([Listing.last_seen >= since] if since else [])]
     last = 0
     while rows := session.execute(
             select(Listing, Shop.name, Product, Model).join(Shop).join(Product, Product.id == Listing.product_id)
             .outerjoin(Model, Model.id == Product.model_id)
-            .where(Listing.id > last, Listing.gone_at.is_(None)).order_by(Listing.id).limit(AT_ONCE)).all():
+            .where(Listing.id > last, *wanted).order_by(Listing.id).limit(AT_ONCE)).all():
         shown: dict[int, list[tuple[ProductPhoto, str]]] = defaultdict(list)
         for row, kind in _shown(session, ProductPhoto.listing_id.in_([listing.id for listing, *_ in rows])):
             shown[row.listing_id or 0].append((row, kind))
@@ -87,6 +92,8 @@ def _lines(session: Session) -> Iterator[Line]:
                    "sources": listing.sources}, shown[listing.id]
         last = rows[-1][0].id
         session.expunge_all()
+    if shops:
+        return
     imported = select(ProductPhoto.origin, ProductPhoto.product_id).where(ProductPhoto.reason == "import").distinct()
     for origin, product_id in session.execute(imported.order_by(ProductPhoto.product_id, ProductPhoto.origin)).all():
         product, model = session.execute(select(Product, Model).outerjoin(Model, Model.id == Product.model_id)

@@ -13,7 +13,7 @@ from catalogue.errors import BadInput, BadPhoto, SoleSearchError
 from catalogue.files import new_folder
 from catalogue.gallery_items import note_changes
 from catalogue.identity import Described, codes_of, find_or_add_model, find_or_add_product
-from catalogue.listings import FoundPhoto, add_photo
+from catalogue.listings import FoundPhoto, add_photos
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.products_csv import ProductRow, photo_paths, read_csv, read_products, write_products
 from catalogue.queries import catalogue_rows, products_by_codes
@@ -175,8 +175,8 @@ def replace_photos(session: Session, product_id: int, origin: str, photos: Seque
     """Make these the photos that the import `origin` brings, in the place of those it brought before."""
     former = set(session.scalars(delete(ProductPhoto).where(ProductPhoto.origin == origin)
                                  .returning(ProductPhoto.product_id)))
+    add_photos(session, [photo.facts for photo in photos])
     for position, photo in enumerate({photo.facts.sha256: photo for photo in photos}.values()):
-        add_photo(session, photo.facts)
         session.add(ProductPhoto(product_id=product_id, sha256=photo.facts.sha256, reason="import", origin=origin,
                                  position=position, source_url=photo.source_url))
     note_changes(session, {product_id, *former})

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from sqlalchemy import select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from catalogue.changes import Change, Placed, Shown, amount, field_changes, photo_changes
@@ -139,11 +139,13 @@ def _write(listing: Listing, found: FoundListing, product_id: int, digest: str) 
     listing.last_seen = listing.last_changed = now()
 
 
-def add_photo(session: Session, found: PhotoFacts) -> None:
-    """Make sure the photo has its row."""
-    if session.get(Photo, found.sha256) is None:
-        session.add(Photo(**asdict(found)))
-        session.flush()
+def add_photos(session: Session, found: Sequence[PhotoFacts]) -> None:
+    """Make sure the photos have their rows."""
+    wanted = {facts.sha256: facts for facts in found}
+    known = set(session.scalars(select(Photo.sha256).where(Photo.sha256.in_(wanted)))) if wanted else set()
+    fresh = [asdict(facts) for name, facts in wanted.items() if name not in known]
+    if fresh:
+        session.execute(insert(Photo), fresh)
 
 
 def _product_of(session: Session, shop_id: int, found: FoundListing, present: int | None) -> Product:
@@ -159,10 +161,10 @@ def _place_photos(session: Session, listing: Listing, photos: Sequence[FoundPhot
     before = [Placed(row.sha256, row.source_url) for row in rows]
     had = {row.sha256: row for row in rows}
     touched = {row.product_id for row in rows if row.product_id != listing.product_id}
+    add_photos(session, [photo.facts for photo in photos if photo.facts.sha256 not in had])
     for position, photo in enumerate(photos):
         row = had.pop(photo.facts.sha256, None)
         if row is None:
-            add_photo(session, photo.facts)
             row = ProductPhoto(sha256=photo.facts.sha256, reason="listing", origin=f"listing:{listing.id}",
                                listing_id=listing.id)
             session.add(row)

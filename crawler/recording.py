@@ -1,17 +1,15 @@
 """What a visit found goes into the catalogue: one transaction an address, with its counts and the report's events."""
 
 from sqlalchemy import Engine, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from catalogue.listings import save_listing
 from catalogue.tables import CrawlEvent, Listing, now
+from catalogue.transactions import in_one_go
 from crawler.delisting import on_page, page_is_gone
 from crawler.frontier import Hold, add, finish, note_useless, still_held
 from crawler.report import Tally
 from crawler.visit import Visit
-
-_ATTEMPTS = 3
 
 
 def record(engine: Engine, hold: Hold, visited: Visit, mark: str) -> None:
@@ -19,16 +17,11 @@ def record(engine: Engine, hold: Hold, visited: Visit, mark: str) -> None:
 
     `mark` is the `reader_mark` that the page was read under.
     """
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            with Session(engine) as session, session.begin():
-                still_held(session, hold)
-                _write(session, hold, visited, mark)
-            return
-        except IntegrityError:
-            # Another shop's crawl made the same product at the same moment: it is there now.
-            if attempt == _ATTEMPTS:
-                raise
+    def write(session: Session) -> None:
+        still_held(session, hold)
+        _write(session, hold, visited, mark)
+
+    in_one_go(engine, write)
 
 
 def _write(session: Session, hold: Hold, visited: Visit, mark: str) -> None:
