@@ -69,8 +69,9 @@ def _known(engine: Engine, store: PhotoStore, fetcher: Fetcher, shop_id: int, li
         useless = session.scalars(select(FetchState.url).where(
             FetchState.shop_id == shop_id, FetchState.kind == "photo", FetchState.fetched_at > fresh_after,
             FetchState.url.in_(urls)))
-        photos = {url: FoundPhoto(PhotoFacts(*facts), url, validator, checked_at)
-                  for url, validator, checked_at, *facts in rows if store.path(facts[0]).is_file()}
+        photos = {row.source_url: FoundPhoto(
+            PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash),
+            row.source_url, row.validator, row.checked_at) for row in rows if store.path(row.sha256).is_file()}
         return _Known(photos, frozenset(useless), fresh_after)
 
 
