@@ -34,5 +34,6 @@ def lost_a_race(error: DBAPIError) -> bool:
     if isinstance(error, IntegrityError):
         return True
     said: tuple[object, ...] = getattr(error.orig, "args", None) or ({},)
-    state = said[0].get("C") if isinstance(said[0], dict) else getattr(error.orig, "sqlstate", None)
+    first = said[0]
+    state = first.get("C") if isinstance(first, dict) else getattr(error.orig, "sqlstate", None)
     return state in _RACES
