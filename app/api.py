@@ -152,5 +152,5 @@ def _add_state(api: FastAPI, stores: Stores, live: LiveIndex, version: str) -> N
         except NothingLive:
             return {"solesearch": version, "index": None, "network": None}
         return {"solesearch": version, "index": engine.index.name, "network": engine.network.name,
-                "items": len(engine.gallery.ids), "products": len(engine.gallery.product_ids),
+                "segments": list(engine.segments), "items": engine.view.items, "products": len(engine.view.products),
                 "measures": engine.index.manifest["measures"]}

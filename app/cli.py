@@ -14,7 +14,7 @@ COMMANDS = {
     "shop": ("app.commands.shops", "Add, list, show, change, pause, resume and remove shops."),
     "crawl": ("app.commands.crawling", "Bring the catalogue up to date from its shops."),
     "schedule": ("app.commands.scheduling", "Crawl, add to the index and retrain when it is due."),
-    "catalogue": ("app.commands.catalogue", "Import, export, count and verify products and photos."),
+    "catalogue": ("app.commands.catalogue", "Import, export, merge, split, sweep and verify products and photos."),
     "snapshot": ("app.commands.training", "Export what a training may use, with its splits."),
     "train": ("app.commands.training", "Train a network from a snapshot."),
     "index": ("app.commands.indexing", "Build, add to and evaluate the search index."),

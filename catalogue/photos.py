@@ -3,6 +3,7 @@
 import hashlib
 import io
 import logging
+import os
 import struct
 import warnings
 from dataclasses import dataclass
@@ -86,7 +87,9 @@ class PhotoStore:
         """Store the bytes if they are a picture we can read (`BadPhoto` if not); storing twice is storing once."""
         found, _ = facts(data)
         path = self.path(found.sha256)
-        if not path.exists():
+        if path.exists():
+            os.utime(path)  # as good as new: a sweep spares what was stored a moment ago
+        else:
             write_file(path, data)
         return found
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.settings import Settings, read_settings
 from app.wiring import Stores, open_stores
-from catalogue.errors import NotFound
+from catalogue.errors import BadInput, NotFound
 from catalogue.tables import CrawlRun, Listing, Shop
 
 if TYPE_CHECKING:
@@ -224,5 +224,7 @@ def _set_paused(name: str, paused: bool) -> None:
     number = shop_id(stores, name)
     with Session(stores.database) as session, session.begin():
         row = session.get_one(Shop, number)
+        if not paused and row.url.startswith("push:"):
+            raise BadInput(f"{row.name} has no site to crawl; its listings come by `solesearch catalogue import`")
         row.paused = paused
         click.echo(f"{row.name} is {'paused' if paused else 'crawled again'}")

@@ -27,7 +27,8 @@ def address(trained: Stores) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen([sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
-                              env={**os.environ, "SOLESEARCH_DATA_DIR": str(trained.settings.data_dir)},
+                              env={**os.environ, "SOLESEARCH_DATA_DIR": str(trained.settings.data_dir),
+                                   "SOLESEARCH_DATABASE_URL": trained.settings.database_url},
                               stdout=subprocess.DEVNULL)
     try:
         for _ in range(300):
