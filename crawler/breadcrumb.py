@@ -32,7 +32,8 @@ def shown_category(page: Outline, titles: Sequence[str]) -> str:
     for tag in page.crumbs:
         crumbs = _visible(tag)
         # `path` and `location` call other things so too: those lead from the shop's front.
-        sure = _SURE.search(names_of(tag)) or (crumbs and (plain(crumbs[0][0]) in HOME or _is_front(crumbs[0][1], page)))
+        sure = _SURE.search(names_of(tag)) or (
+            crumbs and (plain(crumbs[0][0]) in HOME or _is_front(crumbs[0][1], page)))
         if sure and (category := _category(crumbs, page, titles)):
             return category
     return ""

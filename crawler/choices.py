@@ -6,16 +6,18 @@ from collections.abc import Iterator
 from bs4 import Tag
 
 from crawler.facts import clean
-from crawler.outline import Outline, text_of
+from crawler.outline import Outline, short_text
 from crawler.traits import names_of
 from crawler.words import BUY, IN_STOCK, SIZE, SIZE_LABEL, SOLD_OUT
 
 _ITEMS = {"option", "button", "li", "label", "a", "span", "div", "input", "td"}
-_OFF = re.compile(r"(?:^|[-_ ])(?:is-?)?(?:disabled?|sold-?_?out|unavailable|out-?_?of-?_?stock|no-?_?stock|not-?available|inactive|oos"
+_OFF = re.compile(r"(?:^|[-_ ])(?:is-?)?(?:disabled?|sold-?_?out|unavailable|out-?_?of-?_?stock|no-?_?stock"
+                  r"|not-?available|inactive|oos"
                   r"|ausverkauft|vergriffen|epuise|deactivated|crossed|empty-stock)(?:[-_ ]|$)|soldout|품절", re.I)
 _QUANTITY = re.compile(r"quantity|qty|수량|menge|quantit|数量", re.I)
 _EXTRA = re.compile(r"\s*(?:[(\[（【/|:].*|[-–—]\s.*|\s(?:sold|out|품절|ausverkauft|épuisé|売).*)$", re.I)
 _MOST_ITEMS = 400
+_MOST_BOXES = 20
 
 
 def sizes_of(page: Outline) -> dict[str, bool]:
@@ -31,9 +33,7 @@ def sizes_of(page: Outline) -> dict[str, bool]:
 def read_sizes(box: Tag, page: Outline) -> dict[str, bool]:
     """The sizes in one box of choices; those that are crossed out, disabled or called sold out cannot be bought."""
     found: dict[str, bool] = {}
-    for count, item in enumerate(box.find_all(list(_ITEMS)) if box.name not in ("option",) else [box]):
-        if count > _MOST_ITEMS:
-            break
+    for item in box.find_all(list(_ITEMS), limit=_MOST_ITEMS):
         text = _item_text(item)
         size = size_in(text)
         if not size or any(isinstance(inner, Tag) and inner.name in _ITEMS and size_in(_item_text(inner)) == size
@@ -83,6 +83,7 @@ def can_choose(page: Outline) -> bool:
 
 def says_sold_out(page: Outline) -> bool:
     """Whether a short text of the product's own says that it is sold out."""
+    boxes = {id(seen.tag) for seen in page.size_boxes}
     for run in page.runs:
         if run.place.region or len(run.parts) > 6 or len(run.parts[0]) > 60:
             continue
@@ -90,13 +91,12 @@ def says_sold_out(page: Outline) -> bool:
         if block is not None and block.name in ("option", "li", "label", "td") and size_in(run.text):
             continue
         text = run.text
-        if len(text) <= 40 and SOLD_OUT.search(text) and not size_in(text) and not _within_sizes(page, block):
+        if len(text) <= 40 and SOLD_OUT.search(text) and not size_in(text) and not _within(boxes, block):
             return True
     return False
 
 
-def _within_sizes(page: Outline, tag: Tag | None) -> bool:
-    boxes = {id(seen.tag) for seen in page.size_boxes}
+def _within(boxes: set[int], tag: Tag | None) -> bool:
     while tag is not None:
         if id(tag) in boxes or tag.name == "select":
             return True
@@ -106,20 +106,22 @@ def _within_sizes(page: Outline, tag: Tag | None) -> bool:
 
 def _boxes(page: Outline) -> Iterator[Tag]:
     """Where sizes may be chosen, the surest first."""
-    labelled = {str(seen.tag.attrs["for"]) for seen in page.controls if seen.tag.name == "label" and "for" in seen.tag.attrs
-                and SIZE_LABEL.match(clean(text_of(seen.tag)))}
+    labelled = {str(seen.tag.attrs["for"]) for seen in page.controls if seen.tag.name == "label"
+                and "for" in seen.tag.attrs and SIZE_LABEL.match(short_text(seen.tag))}
     selects = [seen.tag for seen in page.controls if seen.tag.name == "select"]
     yield from (tag for tag in selects if str(tag.attrs.get("id")) in labelled)
-    yield from (seen.tag for seen in page.size_boxes)
+    yield from (seen.tag for seen in page.size_boxes[:_MOST_BOXES])
+    tried = 0
     for run in page.runs:
         block = run.place.block
-        if block is not None and len(run.parts) < 4 and SIZE_LABEL.match(run.text):
+        if block is not None and len(run.parts) < 4 and SIZE_LABEL.match(run.text) and (
+                tried := tried + 1) <= _MOST_BOXES:
             near = (block, block.parent) if block.name != "option" else (block.find_parent("select"),)
             yield from [box for box in near if box is not None and box.name not in ("body", "html", "main")
                         and read_sizes(box, page)][:1]
-    for tag in selects:
+    for tag in selects[:_MOST_BOXES]:
         if not _QUANTITY.search(f"{names_of(tag)} {tag.attrs.get('name')}") and sum(
-                len(size_in(clean(text_of(option)))) > 1 for option in tag.find_all("option", limit=40)) > 1:
+                len(size_in(short_text(option))) > 1 for option in tag.find_all("option", limit=40)) > 1:
             yield tag
 
 
@@ -130,7 +132,7 @@ def _item_text(item: Tag) -> str:
         if "id" in item.attrs or item.find_parent("label") is not None:
             return ""  # its label is read instead
         return clean(item.attrs.get("value"), 80)
-    text = clean(text_of(item), 81)
+    text = short_text(item)
     return text or clean(item.attrs.get("data-size") or item.attrs.get("data-value"), 80)
 
 
@@ -152,7 +154,8 @@ def _is_disabled(tag: Tag) -> bool:
     if "disabled" in attributes or str(attributes.get("aria-disabled")).lower() == "true":
         return True
     if any(str(attributes.get(name)).lower() in ("false", "0", "no", "soldout", "sold-out", "out") for name in (
-            "data-available", "data-stock", "data-qty", "data-quantity", "data-in-stock", "data-instock", "data-inventory")):
+            "data-available", "data-stock", "data-qty", "data-quantity", "data-in-stock", "data-instock",
+            "data-inventory")):
         return True
     return any(SOLD_OUT.search(str(attributes[name])) for name in ("title", "aria-label") if name in attributes)
 
@@ -160,8 +163,9 @@ def _is_disabled(tag: Tag) -> bool:
 def _button_text(tag: Tag) -> str:
     if tag.name == "input":
         kind = str(attributes_type).lower() if (attributes_type := tag.attrs.get("type")) else "text"
-        return clean(tag.attrs.get("value") or tag.attrs.get("alt"), 80) if kind in ("submit", "button", "image") else ""
+        return clean(tag.attrs.get("value") or tag.attrs.get("alt"), 80) if kind in ("submit", "button",
+            "image") else ""
     if tag.name == "button" or (tag.name == "a" and len(tag.contents) < 8):
-        text = clean(text_of(tag), 80)
-        return text if len(text) < 60 else ""
+        text = short_text(tag, 60)
+        return text
     return ""

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-# Pictures are compared as 12 × 12 RGB cells. Measured on the demo's 583 photos: one picture at 64 to 160 px, saved again at
-# JPEG quality 60, differs from itself by at most 4.5 of 255 on average, and by 12.6 (99 %) in the mean of its four most
-# different cells; two colourways in the same pose by at least 15.4 there (1 %: 37.8), two views by 39. A grey comparison
-# cannot tell colourways apart at all. Thumbnails cut from the middle differ by at most 12.8 from their source when the
-# cut is made in a proxy of 192 pixels, colourways cut alike by at least 22.7.
+# Pictures are compared as 12 × 12 RGB cells. Measured on the demo's 583 photos: one picture at 64 to 160 px, saved
+# again at JPEG quality 60, differs from itself by at most 4.5 of 255 on average, and by 12.6 (99 %) in the mean of its
+# four most different cells; two colourways in the same pose by at least 15.4 there (1 %: 37.8), two views by 39. A
+# grey comparison cannot tell colourways apart at all.
+# Thumbnails cut from the middle differ by at most 12.8 from their source when the cut is made in a proxy of 192
+# pixels, colourways cut alike by at least 22.7.
 _CELLS = 12
 _WORST = 4
 _MEAN_LIMIT = 5.0

@@ -8,11 +8,12 @@ from decimal import Decimal, InvalidOperation
 from catalogue.listings import FoundListing
 
 _WHOLE_MONEY = {"KRW", "JPY", "VND", "IDR", "CLP", "HUF", "TWD"}
+_US_DOLLARS = re.compile(r"\bus ?\$|\busd\b", re.I)
 _MARKS = [(code, re.compile(mark, re.I)) for code, mark in (
-    ("KRW", "₩|￦|원|krw"), ("EUR", "€|eur"), ("GBP", "£|gbp"), ("CAD", r"ca?\$|cad"), ("AUD", r"au?\$|aud"),
-    ("HKD", r"hk\$|hkd"), ("SGD", r"s\$|sgd"), ("TWD", r"nt\$|twd"), ("BRL", r"r\$|brl"), ("MXN", r"mx\$|mxn"),
-    ("NZD", r"nz\$|nzd"), ("USD", r"\$|usd"), ("CNY", "cny|rmb|元|cn¥"), ("JPY", "¥|￥|円|jpy"), ("CHF", r"chf|\bfr\.|sfr"),
-    ("PLN", "zł|pln"), ("CZK", "kč|czk"), ("HUF", r"\bft\b|huf"), ("INR", "₹|inr|\\brs\\b"), ("VND", "₫|vnd"),
+    ("KRW", "₩|￦|원|krw"), ("EUR", "€|eur"), ("GBP", "£|gbp"), ("CAD", r"\bca? ?\$|cad"), ("AUD", r"\bau? ?\$|aud"),
+    ("HKD", r"hk\$|hkd"), ("SGD", r"\bs\$|sgd"), ("TWD", r"nt\$|twd"), ("BRL", r"\br\$|brl"), ("MXN", r"mx\$|mxn"),
+    ("NZD", r"nz\$|nzd"), ("USD", r"\$"), ("CNY", "cny|rmb|元|cn¥"), ("JPY", "¥|￥|円|jpy"),
+    ("CHF", r"chf|\bfr\.|sfr"), ("PLN", "zł|pln"), ("CZK", "kč|czk"), ("HUF", r"\bft\b|huf"), ("INR", "₹|inr"), ("VND", "₫|vnd"),
     ("THB", "฿|thb"), ("RUB", "₽|rub"), ("TRY", "₺|try"), ("UAH", "₴|uah"), ("DKK", "dkk"), ("NOK", "nok"),
     ("SEK", r"sek|\bkr\b"), ("ILS", "₪|ils"))]
 _BY_LANGUAGE = {"USD": {"en-ca": "CAD", "fr-ca": "CAD", "en-au": "AUD", "en-nz": "NZD", "en-sg": "SGD", "es-mx": "MXN",
@@ -67,8 +68,8 @@ def merged(url: str, facts: Sequence[Facts], currency: str = "") -> FoundListing
     if priced.price is not None and priced.list_price is not None and priced.list_price > priced.price:
         values["list_price"], sources["list_price"] = priced.list_price, priced.source
     if priced.price is not None:
-        currency = priced.currency or next((one.currency for one in facts if one.price == priced.price and one.currency),
-                                           currency)
+        currency = priced.currency or next((one.currency for one in facts
+                                            if one.price == priced.price and one.currency), currency)
     else:
         currency = ""
     return FoundListing(url=url, currency=currency, sources=sources, **values)  # type: ignore[arg-type]
@@ -116,6 +117,8 @@ def currency_code(value: object) -> str:
 def currency_in(text: str, language: str = "") -> str:
     """The currency that a price's text names by code, symbol or word; `language` (of the page) tells dollars and crowns
     apart."""
+    if _US_DOLLARS.search(text):
+        return "USD"
     for code, mark in _MARKS:
         if mark.search(text):
             return _BY_LANGUAGE.get(code, {}).get(language.lower()) or _BY_LANGUAGE.get(code, {}).get(

@@ -15,7 +15,8 @@ _PICTURE = re.compile(r"\.(jpe?g|png|webp|avif|gif)$", re.I)
 _ZOOMS = ("data-large_image", "data-zoom-image", "data-zoom", "data-zoom-src", "data-full", "data-large", "data-big",
           "data-original", "data-hires", "data-high-res", "data-image-large", "data-src-large", "data-full-src",
           "data-large-image", "data-zoom-img", "data-magnify-src", "data-old-hires")
-_SOURCES = ("data-lazy-src", "data-lazy", "data-src", "data-echo", "data-ll-src", "ec-data-src", "data-original-src", "src")
+_SOURCES = ("data-lazy-src", "data-lazy", "data-src", "data-echo", "data-ll-src", "ec-data-src", "data-original-src",
+            "src")
 _SRCSETS = ("data-srcset", "data-lazy-srcset", "srcset", "data-lazyset")
 _CANDIDATE = re.compile(r"([^\s,]\S*?)(?:\s+(\d+(?:\.\d+)?)([wx]))?\s*(?:,\s+|,?$|,(?=https?:|/))")
 # What a script would fill in with a size.
@@ -173,6 +174,7 @@ def largest(tag: Tag, page: Outline) -> str:
     inner = tag if tag.name in ("img", "a", "source") else tag.find("img")
     if inner is None:
         return ""
-    named = {link: width for name, width in _named(inner, inner if inner.name == "a" else inner.find_parent("a", href=True))
+    named = {link: width for name, width in _named(inner, inner if inner.name == "a" else inner.find_parent("a",
+        href=True))
              if (link := absolute(page.base, name))}
     return max(named, key=lambda link: named[link], default="")

@@ -7,8 +7,9 @@ from crawler.facts import clean, gtin, style_code
 from crawler.outline import Outline, Run
 from crawler.words import LABELS
 
-_COLON = re.compile(r"\s*[::]\s*")
-_BRAND_NAMES = re.compile(r"(^|[-_ ])(brand|vendor|manufacturer|marke|hersteller|marque|maker)([-_](name|link|title|logo))?(?=[-_ ]|$)|브랜드", re.I)
+_COLON = re.compile(r"\s*[:\uff1a]\s*")
+_BRAND_NAMES = re.compile(r"(^|[-_ ])(brand|vendor|manufacturer|marke|hersteller|marque|maker)([-_](name|link|title"
+                          r"|logo))?(?=[-_ ]|$)|브랜드", re.I)
 _CODE = re.compile(r"^(?=.*\d)[A-Za-z0-9][A-Za-z0-9 ./_-]{2,39}$")
 _NEAR = 80
 
@@ -42,14 +43,14 @@ def _facts(run: Run, following: Run | None) -> list[tuple[str, str]]:
     text = run.text
     if len(text) > 160:
         return []
-    label, colon, value = text, "", ""
+    label, value = text, ""
     if match := _COLON.search(text):
-        label, colon, value = text[:match.start()], ":", text[match.end():]
+        label, value = text[:match.start()], text[match.end():]
     elif len(run.parts) > 1:
         label = clean(run.parts[0])
         value = clean(" ".join(run.parts[1:]))
     if not value and following is not None and _belongs(run, following):
-        value = following.text.lstrip(":: ")
+        value = following.text.lstrip(": \uff1a")
     label = label.strip(" *·-")
     return [(field, value) for field, words in LABELS.items() if value and len(label) < 40 and words.match(label)]
 
@@ -72,7 +73,8 @@ def _fit(field: str, value: str) -> str:
         return value if _CODE.match(value) and (field == "sku" or not value.isdigit() or len(value) >= 5) else ""
     if field == "colour":
         value = re.split(r"\s*[|;]\s*", value)[0]
-        return value if 1 < len(value) <= 60 and not value.isdigit() and not re.search(r"select|choose|선택|wählen|choisi", value, re.I) else ""
+        return value if 1 < len(value) <= 60 and not value.isdigit() and not re.search(r"select|choose|선택|wählen"
+        r"|choisi", value, re.I) else ""
     return value if len(value) <= 60 else ""
 
 

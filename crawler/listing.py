@@ -51,7 +51,10 @@ class _Read:
 
 def parse(text: str) -> BeautifulSoup:
     """Parse a page once; everything else reads the tree."""
-    return BeautifulSoup(text, "lxml")
+    try:
+        return BeautifulSoup(text, "lxml")
+    except UnicodeEncodeError:  # half a character, as no decoder should leave it
+        return BeautifulSoup(text.encode(errors="ignore").decode(), "lxml")
 
 
 def read_page(soup: BeautifulSoup, url: str, told: Sequence[Facts] = (),
@@ -95,8 +98,8 @@ def _read(soup: BeautifulSoup, url: str, settings: ShopSettings, known: bool) ->
     selected = from_selectors(soup, page, settings.select) if settings.select else Facts("selectors")
     titles = tuple(facts.title for facts in (*structured, selected, tags) if facts.title)
     seen = from_heuristics(page, titles)
-    claimed = known or bool(structured) or (is_product(page) and bool(tags.title or page.title)) or bool(
-        selected.title and (selected.price is not None or selected.images))
+    claimed = (known or bool(structured) or (is_product(page) and bool(tags.title or page.title))
+               or bool(selected.title and (selected.price is not None or selected.images)))
     if not claimed and not (looks_like_product(page, seen) and not is_list(data)):
         return None
     if not is_product(page) and not structured:
@@ -122,7 +125,8 @@ def _colourways(facts: Sequence[Facts]) -> list[str]:
 def _of_colourway(read: _Read, variant: str) -> list[Facts]:
     """What is said of one colourway, and of the others' facts those that are true of all."""
     return [_for_all(read.selected, ("price", "list_price", "currency")),
-            *(one if variant and one.variant == variant else _for_all(one) for one in read.facts if one.variant in ("", variant))]
+            *(one if variant and one.variant == variant else _for_all(one)
+              for one in read.facts if one.variant in ("", variant))]
 
 
 def _for_all(facts: Facts, also: Sequence[str] = ()) -> Facts:

@@ -14,6 +14,7 @@ from crawler.outline import Outline, text_of
 _ADDRESS = {"a": "href", "area": "href", "link": "href", "img": "src", "audio": "src", "video": "src", "source": "src",
             "embed": "src", "iframe": "src", "object": "data", "track": "src"}
 _LAZY = ("data-zoom-image", "data-large_image", "data-original", "data-src", "data-lazy-src", "src")
+_NO_TEXT = {"del", "s", "strike", "script", "style"}
 _DEEPEST = 12
 _MOST = 5_000
 Node = dict[str, Any]
@@ -74,7 +75,7 @@ def _value(tag: Tag) -> str:
 def _unstruck(tag: Tag) -> str:
     """The text of a property without what is struck out in it."""
     return " ".join(str(part) for part in tag.descendants if isinstance(part, NavigableString)
-                    and not any(parent.name in ("del", "s", "strike", "script", "style") for parent in _within(part, tag)))
+                    and not any(parent.name in _NO_TEXT for parent in _within(part, tag)))
 
 
 def _within(part: NavigableString, tag: Tag) -> list[Tag]:

@@ -16,7 +16,8 @@ from crawler.words import OTHERS_HEADING
 _STRUCK_STYLE = re.compile(r"text-decoration[^;]*line-through", re.I)
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _SKIPPED = {"script", "style", "template", "svg", "iframe", "object", "head", "math", "textarea"}
-_BLOCKS = {"div", "p", "li", "td", "th", "dd", "dt", "section", "article", "main", "ul", "ol", "dl", "table", "tr", "form",
+_BLOCKS = {"div", "p", "li", "td", "th", "dd", "dt", "section", "article", "main", "ul", "ol", "dl", "table", "tr",
+           "form",
            "fieldset", "h1", "h2", "h3", "h4", "h5", "h6", "header", "footer", "nav", "aside", "figure", "figcaption",
            "select", "option", "button", "body", "legend", "details", "summary", "blockquote", "label", "html", "tbody"}
 _CHROME = {"header", "footer", "nav", "aside"}
@@ -31,6 +32,7 @@ _CRUMB_TAGS = ["nav", "div", "ol", "ul", "p", "section"]
 _PLAIN = {*_CHROME, *_STRUCK, "noscript"}
 _HEADINGS = {"h2", "h3", "h4", "h5", "h6"}
 _MAX_RUNS = 20_000
+_MOST_HEADINGS = 200
 
 
 class Place(NamedTuple):
@@ -116,6 +118,18 @@ def text_of(tag: Tag) -> str:
     return " ".join(str(part) for part in _texts(tag))
 
 
+def short_text(tag: Tag, longest: int = 80) -> str:
+    """A tag's visible text if it is short; empty if it is not. Takes no longer for a long one."""
+    parts: list[str] = []
+    length = 0
+    for count, part in enumerate(_texts(tag)):
+        parts.append(str(part))
+        length += len(part.strip())
+        if length > longest or count > longest:
+            return ""
+    return clean(" ".join(parts), longest)
+
+
 def _texts(tag: Tag) -> Iterator[NavigableString]:
     for text in tag.descendants:
         if isinstance(text, NavigableString) and not isinstance(text, PreformattedString) and (
@@ -169,10 +183,11 @@ def _joined(url: str, href: str) -> str:
 
 def _choose_heading(found: Outline, firsts: list[Tag]) -> Tag | None:
     """Pick the heading that names the product: the shop's own name in the page's head is none."""
-    outside = [tag for tag in firsts if clean(text_of(tag)) and not any(
+    firsts = [tag for tag in firsts[:_MOST_HEADINGS] if short_text(tag, 500)]
+    outside = [tag for tag in firsts if not any(
         parent.name in _CHROME or traits(names_of(parent)).others for parent in tag.parents)]
-    named = outside or [tag for tag in firsts if clean(text_of(tag))
-                        and not any(parent.name in ("nav", "footer", "aside") for parent in tag.parents)]
+    named = outside or [tag for tag in firsts if not any(parent.name in ("nav", "footer",
+        "aside") for parent in tag.parents)]
     found.headings = len(named)
     return next((tag for tag in named if "itemprop" in tag.attrs), named[0] if named else None)
 
@@ -180,8 +195,8 @@ def _choose_heading(found: Outline, firsts: list[Tag]) -> Tag | None:
 def _headed_others(headings: list[Tag], above: set[int]) -> set[int]:
     """The elements that a heading ("You may also like") says are about other products."""
     others: set[int] = set()
-    for heading in headings:
-        text = clean(text_of(heading), 80)
+    for heading in headings[:_MOST_HEADINGS]:
+        text = short_text(heading)
         if not text or not OTHERS_HEADING.search(text):
             continue
         box = heading
@@ -230,7 +245,7 @@ class _Walk:
             self.order += 1
             if name == "br":
                 self.open_run = None
-            if name in _SKIPPED or not element.attrs and not element.contents:
+            if name in _SKIPPED or not (element.attrs or element.contents):
                 continue
             inner = self._placed(element, place)
             if inner is None:

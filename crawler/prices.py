@@ -9,9 +9,11 @@ from crawler.outline import Outline, Run
 from crawler.words import FORMER, NOT_A_PRICE, PRICE_LABEL
 
 _NUMBER = r"\d{1,3}(?:[.,'’ \u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2})?"
-_MARK = (r"₩|￦|원|€|£|US ?\$|CA ?\$|AU ?\$|NZ ?\$|HK ?\$|NT ?\$|R\$|C\$|A\$|S\$|\$|¥|￥|円|元|zł|Kč|Ft\b|₹|₫|฿|₽|₺|₴|₪|kr\b"
+_MARK = (r"₩|￦|원|€|£|US ?\$|CA ?\$|AU ?\$|NZ ?\$|HK ?\$|NT ?\$|R\$|C\$|A\$|S\$|\$|¥|￥|円|元|zł|Kč|Ft\b|₹|₫|฿|₽|₺"
+         r"|₴|₪|kr\b"
          r"|\b(?:KRW|EUR|GBP|USD|CAD|AUD|JPY|CNY|CHF|SEK|NOK|DKK|PLN|CZK|HUF|INR|HKD|SGD|TWD|BRL|MXN|NZD)\b")
-_AMOUNT = re.compile(rf"(?P<before>{_MARK})\s?(?P<one>{_NUMBER})(?:[,.][-–])?|(?<![\d.,])(?P<two>{_NUMBER})(?:[,.][-–])?\s?(?P<after>{_MARK})",
+_AMOUNT = re.compile(rf"(?P<before>{_MARK})\s?(?P<one>{_NUMBER})(?:[,.][-–])?"
+                     rf"|(?<![\d.,])(?P<two>{_NUMBER})(?:[,.][-–])?\s?(?P<after>{_MARK})",
                      re.I)
 _BARE = re.compile(rf"^(?:\D{{0,20}}\s)?({_NUMBER})$")
 _NAMED = re.compile(r"price|preis|prix|(^|[-_ ])prc|amount|cost|가격|판매가|value|precio", re.I)

@@ -1,4 +1,4 @@
-"""Products in schema.org nodes, of JSON-LD or microdata: the one the page is about, in any of the shapes shops give it."""
+"""Products in schema.org nodes, of JSON-LD or microdata: the one the page is about, in any shape shops give it."""
 
 import html
 from collections.abc import Iterator, Sequence
@@ -12,6 +12,7 @@ from crawler.offers import Sale, many, sale_of, size_text, together
 from crawler.outline import Outline
 
 Node = dict[str, Any]
+_MOST_NODES, _MOST_VARIANTS, _MOST_COLOURS = 500, 2_000, 100
 _PRODUCT_TYPES = {"product", "productgroup", "productmodel", "individualproduct"}
 _NO_PRODUCTS = {"collectionpage", "searchresultspage", "checkoutpage", "article", "blogposting", "newsarticle", "blog",
                 "offercatalog"}
@@ -23,7 +24,7 @@ _OTHERS = {"isrelatedto", "issimilarto", "isaccessoryorsparepartfor", "isconsuma
 
 def product_facts(data: Sequence[Any], page: Outline, source: str) -> list[Facts]:
     """The page's own product, once for each colourway it sells; empty if the nodes name none or cannot tell which."""
-    nodes = [node for one in data for node in _products(one, 0)]
+    nodes = [node for one in data for node in _products(one, 0)][:_MOST_NODES]
     if not nodes:
         return []
     by_id = {clean(node["@id"]): node for one in data for node in all_nodes(one) if "@id" in node and len(node) > 1}
@@ -89,7 +90,7 @@ def _about(nodes: list[Node], page: Outline) -> list[Node]:
 
 def _facts_of(node: Node, by_id: dict[str, Node], page: Outline, source: str) -> list[Facts]:
     variants = [_known(one, by_id) for one in many(node.get("hasVariant"))]
-    variants = [one for one in variants if isinstance(one, dict)]
+    variants = [one for one in variants[:_MOST_VARIANTS] if isinstance(one, dict)]
     colours = dict.fromkeys(plain(text_in(one.get("color"))) for one in variants)
     colours.pop("", None)
     if len(colours) < 2:
@@ -101,8 +102,11 @@ def _facts_of(node: Node, by_id: dict[str, Node], page: Outline, source: str) ->
     if own in colours:
         colours = {own: None}
     several = len(colours) > 1
-    return [_one(node, [one for one in variants if plain(text_in(one.get("color"))) == colour], by_id, page, source,
-                 colour if several else "", colourway=True) for colour in colours]
+    by_colour: dict[str, list[Node]] = {}
+    for one in variants:
+        by_colour.setdefault(plain(text_in(one.get("color"))), []).append(one)
+    return [_one(node, by_colour[colour], by_id, page, source, colour if several else "", colourway=True)
+            for colour in list(colours)[:_MOST_COLOURS]]
 
 
 def _one(node: Node, variants: list[Node], by_id: dict[str, Node], page: Outline, source: str, variant: str = "",
@@ -124,14 +128,16 @@ def _one(node: Node, variants: list[Node], by_id: dict[str, Node], page: Outline
               if isinstance(offer, dict)]
     if len(skus := {text_in(offer.get("sku")) for offer in offers}) > 1 and sku in skus:
         sku = ""  # that of one size
-    images = [image for one in (variants if colourway else [node, *variants]) for image in _images(_known(one.get("image"), by_id))]
+    images = [image for one in (variants if colourway else [node, *variants])
+              for image in _images(_known(one.get("image"), by_id))]
     return Facts(
         source=source, title=text_in(first.get("name") if colourway else "") or text_in(node.get("name")),
         brand=_brand(node) or _brand(first), model_name=text_in(parent.get("name")) or (
             text_in(node.get("name")) if colourway else ""),
         group=clean(group, 200), colour=text_in(first.get("color"))[:200] or text_in(node.get("color"))[:200],
         style_code=style_code(mpn, sku), gtins=_gtins([own_node, *variants, *offers]),
-        price=sale.price, list_price=sale.list_price, currency=sale.currency, available=sale.available, sizes=sale.sizes,
+        price=sale.price, list_price=sale.list_price, currency=sale.currency, available=sale.available,
+        sizes=sale.sizes,
         images=tuple(dict.fromkeys(link for image in images if (link := absolute(page.base, image)))), variant=variant)
 
 

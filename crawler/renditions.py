@@ -1,7 +1,7 @@
-"""Addresses of pictures: what renditions of one picture have in common, how large each says it is, and the original's."""
+"""Addresses of pictures: what renditions of one have in common, how large each says it is, and the original's."""
 
 import re
-from urllib.parse import parse_qsl, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urljoin, urlsplit, urlunsplit
 
 from crawler.copies import keep_largest as keep_largest
 
@@ -13,14 +13,17 @@ _FORMAT_NAMES = {"format", "auto", "fm", "fmt", "v"}
 _SHOPIFY = re.compile(
     r"(?:_(?:\d{1,4}x\d{0,4}|x\d{1,4}|pico|icon|thumb|small|compact|medium|large|grande|master)(?:_crop_\w+)?"
     rf"|_crop_(?:center|top|bottom|left|right))?(?:@[23]x)?(?:\.progressive)?{_EXTENSION}", re.I)
-_DIMENSIONS = re.compile(rf"[-_](?:\d{{2,4}}x\d{{0,4}}|x\d{{2,4}})(?:_crop_(?:center|top|bottom|left|right))?(?:@[23]x)?{_EXTENSION}",
+_DIMENSIONS = re.compile(rf"[-_](?:\d{{2,4}}x\d{{0,4}}|x\d{{2,4}})(?:_crop_(?:center|top|bottom|left"
+                         rf"|right))?(?:@[23]x)?{_EXTENSION}",
                          re.I)
-_UNDERSCORED = re.compile(rf"_(?:\d{{1,4}}x\d{{0,4}}|x\d{{1,4}})(?:_crop_(?:center|top|bottom|left|right))?(?:@[23]x)?{_EXTENSION}",
+_UNDERSCORED = re.compile(rf"_(?:\d{{1,4}}x\d{{0,4}}|x\d{{1,4}})(?:_crop_(?:center|top|bottom|left"
+                          rf"|right))?(?:@[23]x)?{_EXTENSION}",
                           re.I)
 _DENSITY = re.compile(rf"@[23]x{_EXTENSION}", re.I)
 _WORDPRESS = re.compile(rf"-\d{{2,4}}x\d{{2,4}}{_EXTENSION}", re.I)
 _SCALED = re.compile(rf"-scaled{_EXTENSION}", re.I)
-_WORD = re.compile(rf"[-_](thumb(?:nail)?|tiny|small|medium|compact|large|grande|big|zoom|xl|full|orig(?:inal)?){_EXTENSION}", re.I)
+_WORD = re.compile(rf"[-_](thumb(?:nail)?|tiny|small|medium|compact|large|grande|big|zoom|xl|full"
+                   rf"|orig(?:inal)?){_EXTENSION}", re.I)
 _WORD_SIZES = {"thumb": 100.0, "thumbnail": 100.0, "tiny": 60.0, "small": 200.0, "compact": 250.0, "medium": 500.0,
                "large": 1000.0, "grande": 1000.0, "big": 1200.0, "zoom": 1600.0, "xl": 1600.0}
 _CLOUDINARY = re.compile(r"(/(?:image|[\w-]+)/upload/)((?:[a-z]{1,3}_[^/,]+(?:,[a-z]{1,3}_[^/,]+)*/)+)")
@@ -29,21 +32,24 @@ _CAFE24 = re.compile(r"(/product/(?:extra/)?)(?:tiny|small|medium)/", re.I)
 _NAVER = re.compile(r"^[a-z]{1,2}\d{2,4}(?:_\d{2,4})?(?:_\w+)?$")
 _NO_PHOTO = re.compile(
     r"^(?:icon|ico|sprite|blank|spacer|pixel|loading|loader|spinner|btn|bullet|arrow|1x1|transparent)s?(?:[-_.\d]|$)"
-    r"|(?:^|[-_.])(?:logo|placeholder|no[-_]?(?:image|img|photo|picture)|noimg|image-?coming-?soon|coming-?soon|default-?image|sold-?out"
-    r"|payment|pay-?methods?|visa|mastercard|paypal|klarna|amex|apple-?pay|kakao-?pay|naver-?pay|size-?(?:chart|guide)|share"
-    r"|share-?(?:image|banner|default)|og-?(?:image|default|banner)|social)s?(?:[-_.@\d]|$)|(?:^|[-_])banner|\.svg$", re.I)
+    r"|(?:^|[-_.])(?:logo|placeholder|no[-_]?(?:image|img|photo|picture)|noimg|image-?coming-?soon|coming-?soon"
+    r"|default-?image|sold-?out"
+    r"|payment|pay-?methods?|visa|mastercard|paypal|klarna|amex|apple-?pay|kakao-?pay|naver-?pay|size-?(?:chart"
+    r"|guide)|share"
+    r"|share-?(?:image|banner|default)|og-?(?:image|default|banner)|social)s?(?:[-_.@\d]|$)|(?:^|[-_])banner|\.svg$",
+    re.I)
 _NO_PHOTO_PATH = re.compile(r"/(?:icons?|logos?|sprites?|payments?|payment-icons|placeholders?|badges?|flags?)/", re.I)
 
 
 def is_photo(url: str) -> bool:
-    """Whether an address can be that of a photo; logos, icons, placeholders and share banners are told by their names."""
-    path = urlsplit(url).path
+    """Whether an address can be that of a photo; logos, icons, placeholders and share banners by their names."""
+    path = _split(url).path
     return not (_NO_PHOTO.search(path.rpartition("/")[2]) or _NO_PHOTO_PATH.search(path))
 
 
 def original(url: str) -> str:
     """The address of a picture's original, as far as the marks of known shop software and picture servers tell."""
-    parts = urlsplit(url)
+    parts = _split(url)
     if "/_next/image" in parts.path:
         inner = next((value for name, value in parse_qsl(parts.query) if name == "url"), "")
         return original(urljoin(url, inner)) if inner and "/_next/image" not in inner else url
@@ -70,7 +76,7 @@ def same_picture(url: str) -> str:
 
 def size_named(url: str) -> float:
     """How wide an address says its picture is; one that names no size is the original."""
-    parts = urlsplit(url)
+    parts = _split(url)
     path = parts.path
     numbers = [int(value) for name, value in parse_qsl(parts.query)
                if name.lower() in ("w", "width", "wid", "imwidth", "sw", "size") and value.isdigit() and len(value) < 6]
@@ -83,6 +89,13 @@ def size_named(url: str) -> float:
     if match := _WORD.search(path):
         numbers += [int(_WORD_SIZES[word])] if (word := match[1].lower()) in _WORD_SIZES else []
     return float(max(numbers)) if numbers else float("inf")
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:  # http://[
+        return urlsplit("")
 
 
 def _asks_for_size(part: str) -> bool:

@@ -14,7 +14,8 @@ from crawler.offers import availability
 from crawler.outline import Outline, text_of
 from crawler.words import BUY, IN_STOCK, SOLD_OUT
 
-_TEXTS = {"title": 500, "brand": 200, "model_name": 300, "group": 200, "colour": 200, "style_code": 100, "shoe_type": 100}
+_TEXTS = {"title": 500, "brand": 200, "model_name": 300, "group": 200, "colour": 200, "style_code": 100,
+          "shoe_type": 100}
 
 
 def from_selectors(soup: BeautifulSoup, page: Outline, select: Mapping[str, str]) -> Facts:
@@ -32,11 +33,14 @@ def from_selectors(soup: BeautifulSoup, page: Outline, select: Mapping[str, str]
     for tag, text in found.get("sizes", ()):
         sizes.update(read_sizes(tag, page) or _one_size(tag, text))
     return Facts(
-        source="selectors", **values, gtins=tuple(codes), currency=currency if isinstance(values["price"], Decimal) else "",
-        category=" > ".join(dict.fromkeys(clean(text, 100) for _, text in found.get("category", ()) if clean(text)))[:500],
+        source="selectors", **values, gtins=tuple(codes), currency=currency if isinstance(values["price"],
+            Decimal) else "",
+        category=" > ".join(dict.fromkeys(clean(text, 100) for _, text in found.get("category",
+            ()) if clean(text)))[:500],
         available=_there(first["available"]) if "available" in first else None, sizes=sizes,
         images=tuple(dict.fromkeys(link for tag, text in found.get("images", ())
-                                   if (link := absolute(page.base, text if "@" in select["images"] else largest(tag, page))))))
+                                   if (link := absolute(page.base, text if "@" in select["images"] else largest(tag,
+                                       page))))))
 
 
 def _matches(soup: BeautifulSoup, written: str) -> list[tuple[Tag, str]]:

@@ -9,9 +9,11 @@ from bs4 import Tag
 _EDGE, _END = r"(?:^|[-_ ])", r"(?:[-_ ]|$)"
 # Blocks of other products, of visitors, or of the shop itself.
 _FOREIGN = (
-    r"relat(?:ed|ion)|recommend|also[-_ ]?(?:like|bought|viewed)|may[-_ ](?:also|like)|similar|up-?_?sell|cross[-_]?sell"
+    r"relat(?:ed|ion)|recommend|also[-_ ]?(?:like|bought|viewed)|may[-_ ](?:also|like)|similar|up-?_?sell"
+    r"|cross[-_]?sell"
     rf"|{_EDGE}recent(?:ly)?{_END}|recently|viewed|last[-_]seen|testimonial|instagram|{_EDGE}(?:insta|ugc|sns){_END}"
-    rf"|{_EDGE}(?:customer|product|photo|user)?-?reviews?(?:{_END}(?:list|gallery|section|photos?|images?|wrap\w*|area|board"
+    rf"|{_EDGE}(?:customer|product|photo|user)?-?reviews?(?:{_END}(?:list|gallery|section|photos?|images?|wrap\w*"
+    rf"|area|board"
     r"|tab|block|container|widget|carousel|slider|content)|$| )|ähnlich|empfehl|관련|추천|최근|리뷰"
     rf"|{_EDGE}suggest|{_EDGE}others?[-_]?(?:product|item|goods|shoe)s?")
 _CHROME = (
@@ -19,26 +21,34 @@ _CHROME = (
     rf"|{_EDGE}(?:main|site|global|mega|primary|top|mobile)[-_]?(?:nav|navigation|menu)|payment|sidebar|mini-?cart"
     r"|cart-?drawer|side-?cart|best-?sell|new-?arrival|ranking|trending|popular|complete[-_]the|shop[-_]the"
     rf"|{_EDGE}bundles?{_END}|frequently|pairs?[-_ ]with|{_EDGE}(?:advert\w*|ads?){_END}|{_EDGE}banners?{_END}"
-    rf"|announcement|{_EDGE}(?:product|prd|goods)s?[-_]?(?:grid|list|card|tile|teaser)s?(?: |$)|{_EDGE}(?:badge|social|share)s?{_END}")
+    rf"|announcement|{_EDGE}(?:product|prd|goods)s?[-_]?(?:grid|list|card|tile|teaser)s?(?: |$)|{_EDGE}(?:badge"
+    rf"|social|share)s?{_END}")
 _OTHERS, _OTHERS_IN_GALLERY = re.compile(f"{_FOREIGN}|{_CHROME}", re.I), re.compile(_FOREIGN, re.I)
 _OWN = r"product|prd|prod|goods|item|detail|pdp|main|big|key|zoom|shoe|artikel|produkt|article|produit"
 _PICTURES = r"image|img|photo|media|pic|picture|bild|bilder|thumb|thumbnail|visual|foto"
 _REGION = re.compile(
     r"galler(?:y|ie|ia)|swiper|carousel|slider|slick|splide|flickity|lightbox|fotorama|이미지|갤러리"
     rf"|{_EDGE}(?:{_OWN})[-_]*(?:single[-_]*)?(?:{_PICTURES})(?:er|s|es)?(?:{_END}|[-_]?area)"
-    rf"|{_EDGE}(?:{_PICTURES})s?[-_]*(?:list|area|wrap|wrapper|viewer|box|container|grid|stage|strip|slides?|nav|set|zoom)(?:{_END})"
+    rf"|{_EDGE}(?:{_PICTURES})s?[-_]*(?:list|area|wrap|wrapper|viewer|box|container|grid|stage|strip|slides?|nav"
+    rf"|set|zoom)(?:{_END})"
     rf"|{_EDGE}(?:thumbs|thumbnails|photos|fotos|bilder|imgs|pictures|images|viewer|visuals?){_END}", re.I)
 _STRUCK = re.compile(
     r"line-?through|strike|struck|crossed"
-    rf"|{_EDGE}(?:old|was|before|compare(?:-?at)?|regular|original|list|former|previous|consumer|custom|org|origin|rrp|msrp"
+    rf"|{_EDGE}(?:old|was|before|compare(?:-?at)?|regular|original|list|former|previous|consumer|custom|org|origin"
+    rf"|rrp|msrp"
     r"|uvp|retail|normal|alt|statt|prev|high|barre|barré|ancien)[-_]*(?:price|prc|amount|preis|prix|cost|value)"
-    rf"|{_EDGE}(?:price|preis|prix|prc)[-_]*(?:old|was|before|compare\w*|regular|original|list|former|previous|rrp|msrp|uvp"
+    rf"|{_EDGE}(?:price|preis|prix|prc)[-_]*(?:old|was|before|compare\w*|regular|original|list|former|previous|rrp"
+    rf"|msrp|uvp"
     rf"|alt|statt|barre|barré|ancien|consumer|org){_END}", re.I)
-_SWATCH = re.compile(r"swatch|colou?r-?(?:option|chip|list|picker|select\w*|variant|thumb)s?|colou?rways?|siblings", re.I)
+_SWATCH = re.compile(r"swatch|colou?r-?(?:option|chip|list|picker|select\w*|variant|thumb)s?|colou?rways?|siblings",
+                     re.I)
 _SIZES = re.compile(rf"{_EDGE}sizes?{_END}|[sS]ize-?(?:[lL]ist|[oO]ption|[sS]elect|[bB]ox|[bB]tn|[bB]utton|[pP]icker)"
                     r"|사이즈|größe|groesse|taille|pointure|サイズ")
-_NO_SIZES = re.compile(r"size-?_?(?:chart|guide|table|info|help|link)|font-size|full-?size|(?:small|large|x)[-_]size", re.I)
-_CRUMBS = re.compile(rf"bread-?_?crumb|{_EDGE}crumbs?{_END}|현재 ?위치|パンくず|fil-?d-?ariane|brotkrumen|{_EDGE}topic-?path|(?:^| )(?:path|location(?:[-_](?:wrap|cont|area|box|list))?|navi-?path|line-?map)(?: |$)", re.I)
+_NO_SIZES = re.compile(r"size-?_?(?:chart|guide|table|info|help|link)|font-size|full-?size|(?:small|large|x)[-_]size",
+                       re.I)
+_CRUMBS = re.compile(rf"bread-?_?crumb|{_EDGE}crumbs?{_END}|현재 ?위치|パンくず|fil-?d-?ariane|brotkrumen"
+                     rf"|{_EDGE}topic-?path|(?:^| )(?:path|location(?:[-_](?:wrap|cont|area|box|list))?|navi-?path"
+                     rf"|line-?map)(?: |$)", re.I)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,8 @@ def _facts(group: list[dict[str, Any]], colour: str, variant: str, page: Outline
     skus = {clean(one.get("sku"), 100) for one in group}
     sku = skus.pop() if len(skus) == 1 else ""
     links = dict.fromkeys(link for one in group for link in _images(one, page))
-    return Facts(source="woocommerce", group=_group(page) if variant else "", colour=colour, price=price, list_price=listed, available=any(told) if told else None,
+    return Facts(source="woocommerce", group=_group(page) if variant else "", colour=colour, price=price,
+                 list_price=listed, available=any(told) if told else None,
                  sizes=sizes, style_code=style_code("", sku), images=tuple(links), variant=variant)
 
 

@@ -53,6 +53,7 @@ def test_a_shoe_with_its_colours_swapped_is_another_picture(path: Path) -> None:
 
 
 def test_odd_pictures_do_no_harm() -> None:
-    odd = [Image.new("L", (1, 1)), Image.new("RGB", (5000, 1), "red"), Image.new("RGBA", (70, 70)), Image.new("1", (64, 999))]
+    odd = [Image.new("L", (1, 1)), Image.new("RGB", (5000, 1), "red"), Image.new("RGBA", (70, 70)),
+           Image.new("1", (64, 999))]
     assert keep_largest(odd)
     assert keep_largest([]) == []

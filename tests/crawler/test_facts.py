@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from crawler.facts import Facts, clean, gtin, merged, money, style_code
+from crawler.facts import Facts, clean, currency_in, gtin, merged, money, style_code
 from crawler.gallery import pictures
 from crawler.links import absolute, page_link, same_site, tidy, worth_following
 from crawler.listing import parse
@@ -82,6 +82,13 @@ def test_a_shops_own_counter_is_no_style_code() -> None:
     assert style_code("", "CW2288-111") == "CW2288-111"
     assert style_code("", "554725-662") == "554725-662"
     assert style_code("TV-1", "88123") == "TV-1"
+
+
+@pytest.mark.parametrize(("written", "language", "code"), [
+    ("US$ 60", "en-CA", "USD"), ("$60", "en-CA", "CAD"), ("$60", "", "USD"), ("C$ 5", "", "CAD"), ("89 kr", "da", "DKK"),
+    ("129,000원", "ko", "KRW"), ("￥5", "zh-CN", "CNY"), ("¥5", "ja", "JPY"), ("5 €", "de", "EUR"), ("5", "de", "")])
+def test_currencies_by_their_marks(written: str, language: str, code: str) -> None:
+    assert currency_in(written, language) == code
 
 
 def test_gtins_are_checked() -> None:

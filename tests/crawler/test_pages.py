@@ -1,13 +1,17 @@
 """Saved pages and what must be read from them; a new case is one more pair of files in `pages/`."""
 
 import json
+import pickle
+import random
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from crawler.listing import FoundPage, canonical, parse, read_page
-from crawler.shop_settings import shop_settings
+from crawler.facts import Facts
+from crawler.listing import FoundPage, canonical, parse, read_page, told_page
+from crawler.shop_settings import ShopSettings, shop_settings
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.html"))
 
@@ -30,6 +34,82 @@ def test_canonical_is_believed_within_the_shop_only() -> None:
     assert named("https://www.shop.example/p/1") == "https://www.shop.example/p/1"
     assert named("https://elsewhere.example/p/1") == "https://shop.example/c/x/p/1?ref=a"
     assert named("/") == "https://shop.example/c/x/p/1?ref=a"
+
+
+SHOE = """<html lang="en-US"><h1>Toldo Low</h1>
+    <div class="product-gallery"><img src="/i/1.jpg"><img src="/i/2.jpg"></div>
+    <p class="price">$80.00</p><button>Add to cart</button>"""
+URL = "https://s.example/p"
+
+
+def test_an_adapters_word_comes_first_and_its_listing_is_one() -> None:
+    told = [Facts("shopify", title="Toldo", price=Decimal(75), images=("https://c.example/a_200x.jpg",))]
+    (found,) = read_page(parse(SHOE), URL, told, ShopSettings(currency="USD", brand="Toldi"))
+    assert (found.listing.title, found.listing.price, found.listing.currency) == ("Toldo", 75, "USD")
+    assert (found.listing.brand, found.listing.sources["brand"]) == ("Toldi", "settings")
+    assert [photo.urls for photo in found.photos] == [
+        ("https://c.example/a.jpg", "https://c.example/a_200x.jpg"), ("https://s.example/i/1.jpg",),
+        ("https://s.example/i/2.jpg",)]
+    (alone,) = read_page(parse(""), URL, told)
+    assert alone == told_page(URL, told)
+    # Whose pictures a page of several colours shows is not known.
+    (coloured,) = read_page(parse(SHOE), f"{URL}#colour=red", told)
+    assert (coloured.listing.url, len(coloured.photos)) == (f"{URL}#colour=red", 1)
+
+
+def test_an_adapters_colourway_is_joined_by_the_pages_own() -> None:
+    page = (Path(__file__).parent / "pages" / "group-of-colours.html").read_text()
+    told = [Facts("shopify", title="Mirell", colour="Blue")]
+    (found,) = read_page(parse(page), "https://shop.example/p/mirell#colour=blue", told)
+    assert (found.listing.style_code, found.photos[0].urls[0]) == ("VM-10-B", "https://shop.example/i/blue.jpg")
+
+
+def test_a_sitemaps_pictures_are_added_and_make_no_product() -> None:
+    told = [Facts("sitemap", images=("https://s.example/i/2.jpg", "https://s.example/i/3.jpg"))]
+    (found,) = read_page(parse(SHOE), URL, told)
+    assert {photo.urls[0].rpartition("/")[2] for photo in found.photos} == {"1.jpg", "2.jpg", "3.jpg"}
+    assert read_page(parse("<h1>About us</h1>"), URL, told) == []
+
+
+def test_selectors_win_over_the_page() -> None:
+    page = SHOE + '<b class="n" data-x="Own name">n</b><i class="c">US$ 60</i><img class="p" src="/own.jpg">'
+    settings = shop_settings({"select": {"title": ".n@data-x", "price": ".c", "images": "img.p"}})
+    (found,) = read_page(parse(page), URL, (), settings)
+    assert (found.listing.title, found.listing.price, found.listing.currency) == ("Own name", 60, "USD")
+    assert found.listing.sources["price"] == "selectors"
+    assert [photo.urls[0] for photo in found.photos] == ["https://s.example/own.jpg"]
+
+
+@pytest.mark.parametrize("page", [
+    "", "\0", "\ud83d", "<h1>", "<base href='http://[::1'><img src=x>",
+    "<h1>x</h1>" + "<div class='gallery'>" * 20_000,
+    "<h1>x</h1>" + "<div class='size-list'><button>42</button>" * 150 + "<i>x</i>" * 3_000,
+    "<script type='application/ld+json'>" + "[" * 100_000,
+    "<script type='application/ld+json'>" + '{"a":' * 50_000,
+    '<div itemscope itemtype="http://schema.org/Product"><b itemprop="name">x</b>' * 3_000,
+    "<h1>x</h1><p class='price'>" + "1 " * 500_000,
+], ids=range(11))
+def test_no_page_is_too_odd(page: str) -> None:
+    assert len(read_page(parse(page), URL)) <= 1
+
+
+def test_damaged_pages_are_read_or_not_but_never_crash() -> None:
+    chance = random.Random(20)
+    texts = [page.read_bytes().decode(errors="replace") for page in PAGES]
+    scraps = ["<", ">", '"', "{", "}", "[", "\0", "&#0;", "<div " * 9, "</div>" * 9, "<h1>", "<script>", "<![CDATA[",
+              "http://[::1", "data:,", "1e999", '<base href="http://[">', '<img src="http://[x">', '<a href="//[">']
+    for _ in range(300):
+        text = chance.choice(texts)
+        for _ in range(chance.randint(1, 10)):
+            start = chance.randrange(len(text) + 1)
+            end = start + chance.randrange(300)
+            other = chance.choice(texts)
+            there = chance.randrange(len(other))
+            put = chance.choice([chance.choice(scraps), text[start:end] * 3, text[start:end][::-1], "",
+                                 other[there:there + 500]])
+            text = text[:start] + put + text[end:]
+        found = read_page(parse(text), "https://shop.example/p/1")
+        assert pickle.loads(pickle.dumps(found)) == found
 
 
 def _told(found: FoundPage) -> dict[str, object]:
