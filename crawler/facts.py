@@ -10,7 +10,8 @@ from catalogue.listings import FoundListing
 _WHOLE_MONEY = {"KRW", "JPY", "VND", "IDR", "CLP", "HUF", "TWD"}
 _US_DOLLARS = re.compile(r"\bus ?\$|\busd\b", re.I)
 _MARKS = [(code, re.compile(mark, re.I)) for code, mark in (
-    ("KRW", "₩|￦|원|krw"), ("EUR", "€|eur"), ("GBP", "£|gbp"), ("CAD", r"\bca? ?\$|cad"), ("AUD", r"\bau? ?\$|aud"),
+    ("KRW", "₩|￦|원|krw"), ("EUR", "€|eur"), ("GBP", "£|gbp"), ("CAD", r"\bca? ?\$|cad"),
+    ("AUD", r"\bau? ?\$|aud"),
     ("HKD", r"hk\$|hkd"), ("SGD", r"\bs\$|sgd"), ("TWD", r"nt\$|twd"), ("BRL", r"\br\$|brl"), ("MXN", r"mx\$|mxn"),
     ("NZD", r"nz\$|nzd"), ("USD", r"\$"), ("CNY", "cny|rmb|元|cn¥"), ("JPY", "¥|￥|円|jpy"),
     ("CHF", r"chf|\bfr\.|sfr"), ("PLN", "zł|pln"), ("CZK", "kč|czk"), ("HUF", r"\bft\b|huf"), ("INR", "₹|inr"), ("VND", "₫|vnd"),
