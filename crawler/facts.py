@@ -14,7 +14,8 @@ _MARKS = [(code, re.compile(mark, re.I)) for code, mark in (
     ("AUD", r"\bau? ?\$|aud"),
     ("HKD", r"hk\$|hkd"), ("SGD", r"\bs\$|sgd"), ("TWD", r"nt\$|twd"), ("BRL", r"\br\$|brl"), ("MXN", r"mx\$|mxn"),
     ("NZD", r"nz\$|nzd"), ("USD", r"\$"), ("CNY", "cny|rmb|元|cn¥"), ("JPY", "¥|￥|円|jpy"),
-    ("CHF", r"chf|\bfr\.|sfr"), ("PLN", "zł|pln"), ("CZK", "kč|czk"), ("HUF", r"\bft\b|huf"), ("INR", "₹|inr"), ("VND", "₫|vnd"),
+    ("CHF", r"chf|\bfr\.|sfr"), ("PLN", "zł|pln"), ("CZK", "kč|czk"), ("HUF", r"\bft\b|huf"),
+    ("INR", "₹|inr"), ("VND", "₫|vnd"),
     ("THB", "฿|thb"), ("RUB", "₽|rub"), ("TRY", "₺|try"), ("UAH", "₴|uah"), ("DKK", "dkk"), ("NOK", "nok"),
     ("SEK", r"sek|\bkr\b"), ("ILS", "₪|ils"))]
 _BY_LANGUAGE = {"USD": {"en-ca": "CAD", "fr-ca": "CAD", "en-au": "AUD", "en-nz": "NZD", "en-sg": "SGD", "es-mx": "MXN",

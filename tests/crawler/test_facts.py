@@ -86,7 +86,8 @@ def test_a_shops_own_counter_is_no_style_code() -> None:
 
 @pytest.mark.parametrize(("written", "language", "code"), [
     ("US$ 60", "en-CA", "USD"), ("$60", "en-CA", "CAD"), ("$60", "", "USD"), ("C$ 5", "", "CAD"),
-    ("89 kr", "da", "DKK"), ("129,000원", "ko", "KRW"), ("￥5", "zh-CN", "CNY"), ("¥5", "ja", "JPY"), ("5 €", "de", "EUR"), ("5", "de", "")])
+    ("89 kr", "da", "DKK"),
+    ("129,000원", "ko", "KRW"), ("￥5", "zh-CN", "CNY"), ("¥5", "ja", "JPY"), ("5 €", "de", "EUR"), ("5", "de", "")])
 def test_currencies_by_their_marks(written: str, language: str, code: str) -> None:
     assert currency_in(written, language) == code
 
