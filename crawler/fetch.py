@@ -68,7 +68,8 @@ class Fetcher:
         self.robots = Robots(self._robots_of)
         self.stop = threading.Event()
         self._pace = Pace(settings.concurrency)
-        self._adapter = _adapter(settings, self.guard)
+        self._deadlines = Deadlines()
+        self._adapter = _adapter(settings, self.guard, self._deadlines)
         self._headers = {"User-Agent": settings.user_agent, "Accept-Encoding": "gzip, deflate"}
 
     def __enter__(self) -> "Fetcher":
@@ -139,16 +140,30 @@ class Fetcher:
             request = requests.Request("GET", url, {**self._headers, **asked}).prepare()
             with self._adapter.send(request, stream=True, timeout=self.settings.timeout_s) as answer:
                 headers = {name.lower(): value for name, value in answer.headers.items()}
-                body = _body(answer.raw, url, limit, deadline, cut or answer.status_code >= 400)
+                body = self._body(answer.raw, url, limit, deadline, cut or answer.status_code >= 400)
                 return Fetched(url, answer.status_code, headers, body)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise FetchFailed(f"{url} could not be fetched: {_reason(error)}") from error
 
+    def _body(self, raw: Any, url: str, limit: int, deadline: float, cut: bool) -> bytes:
+        """Read as `_read`; hang up at the deadline, because a read of packed or chunked bytes need not return before
+        it has something to give: the length of a chunk may drip, and so may gzip that holds nothing.
+        """
+        with self._deadlines.watching(raw.solesearch_socket, deadline - time.monotonic()) as late:
+            try:
+                body = _read(raw, url, limit, deadline, cut)
+            except (urllib3.exceptions.HTTPError, OSError):
+                if not late.is_set():
+                    raise
+        if late.is_set():  # half an answer may read like a whole one
+            raise FetchFailed(f"{url} was still not complete when its time was up")
+        return body
 
-def _body(raw: Any, url: str, limit: int, deadline: float, cut: bool) -> bytes:
+
+def _read(raw: Any, url: str, limit: int, deadline: float, cut: bool) -> bytes:
     """Read at most `limit` decoded bytes before the deadline; `cut` keeps the beginning of what is longer."""
     body = bytearray()
-    # read1 returns after one read of the socket, so that a server which drips bytes cannot hold us past the deadline.
+    # read1 returns after one read of the socket, so that what is dripped is given up without hanging up where it can.
     while chunk := raw.read1(min(_CHUNK, limit + 1 - len(body)), decode_content=True):
         body += chunk
         if len(body) > limit:
@@ -184,18 +199,18 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {str(error).rpartition('object at ')[2].partition('>: ')[2] or error}"
 
 
-def _adapter(settings: CrawlSettings, guard: AddressGuard) -> HTTPAdapter:
+def _adapter(settings: CrawlSettings, guard: AddressGuard, deadlines: Deadlines) -> HTTPAdapter:
     # urllib3 tries again where no answer came; answers that ask for patience are `Fetcher._patiently`'s, because
     # urllib3 would first read such an answer to its end, however long it is.
     retry = Retry(total=settings.retries, backoff_factor=0.5, respect_retry_after_header=False)
-    return _GuardedAdapter(guard, settings, max_retries=retry, pool_maxsize=2 * settings.concurrency + 1)
+    return _GuardedAdapter(guard, settings, deadlines, max_retries=retry, pool_maxsize=2 * settings.concurrency + 1)
 
 
 class _GuardedAdapter(HTTPAdapter):
     """Makes urllib3 open its sockets through the guard; Host header, SNI and certificate stay those of the name."""
 
-    def __init__(self, guard: AddressGuard, settings: CrawlSettings, **options: Any) -> None:
-        self._connections = _connection_classes(guard, settings.total_timeout_s)
+    def __init__(self, guard: AddressGuard, settings: CrawlSettings, deadlines: Deadlines, **options: Any) -> None:
+        self._connections = _connection_classes(guard, settings.total_timeout_s, deadlines)
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -207,9 +222,8 @@ class _GuardedAdapter(HTTPAdapter):
         }
 
 
-def _connection_classes(guard: AddressGuard, total_s: float) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
-    deadlines = Deadlines()
-
+def _connection_classes(guard: AddressGuard, total_s: float,
+                        deadlines: Deadlines) -> tuple[type[HTTPConnection], type[HTTPSConnection]]:
     class Guarded(HTTPConnection):
         def _new_conn(self) -> socket.socket:
             timeout = self.timeout if isinstance(self.timeout, int | float) else None
@@ -221,10 +235,12 @@ def _connection_classes(guard: AddressGuard, total_s: float) -> tuple[type[HTTPC
                 raise urllib3.exceptions.NewConnectionError(self, str(error)) from error
 
         def getresponse(self) -> Any:
-            with deadlines.watching(self.sock, total_s) as late:
-                answer = super().getresponse()
+            connection = self.sock
+            with deadlines.watching(connection, total_s) as late:
+                answer: Any = super().getresponse()
             if late.is_set():  # half a header reads like a short one
-                raise TimeoutError("the answer's headers were still not complete when their time was up")
+                raise urllib3.exceptions.ProtocolError("its headers were still not complete when their time was up")
+            answer.solesearch_socket = connection  # the body's reader may have to hang up, too
             return answer
 
     class GuardedSecure(Guarded, HTTPSConnection):
