@@ -48,7 +48,7 @@ def crawl(engine: Engine, store: PhotoStore, shop_id: int, settings: CrawlSettin
     """
     shop = _shop(engine, shop_id)
     if store_is_full(store, settings.max_store_bytes):
-        raise BadInput(f"the photos in {store.folder} take more than the {settings.max_store_bytes / 1e9:g} GB they may; "
+        raise BadInput(f"the photos in {store.folder} take more than {settings.max_store_bytes / 1e9:g} GB; "
                        "run `solesearch catalogue sweep`, or raise SOLESEARCH_MAX_STORE_GB")
     found = shop_settings(shop.settings)
     settings = settings.within(found.limits)

@@ -13,9 +13,9 @@ from catalogue.errors import BadPhoto, FetchFailed
 from catalogue.listings import FoundPhoto
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.tables import FetchState, Listing, Photo, ProductPhoto, now
+from crawler.copies import keep_largest
 from crawler.fetch import Fetched, Fetcher
 from crawler.gallery import Picture
-from crawler.copies import keep_largest
 
 MIN_SIDE = 64
 # Two renditions of one picture differ in a few of their difference hash's 64 bits.

@@ -22,6 +22,11 @@ def small(image: Image.Image, width: int, quality: int = 70) -> Image.Image:
     return Image.open(data)
 
 
+def colourful(pixels: np.ndarray) -> np.ndarray:
+    """(height, width) of the pixels that are no shade of grey."""
+    return (pixels.max(2).astype(int) - pixels.min(2)) > 40
+
+
 @pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.parent.name)
 def test_a_picture_in_two_sizes_or_cut_to_a_thumbnail_is_kept_once(path: Path) -> None:
     image = Image.open(path).convert("RGB")
@@ -41,12 +46,11 @@ def test_views_and_colourways_stay_apart() -> None:
         assert keep_largest(same_pose) == list(range(len(same_pose)))
 
 
-@pytest.mark.parametrize("path", PHOTOS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", [path for path in PHOTOS if colourful(np.asarray(Image.open(path))).mean() > 0.05],
+                         ids=lambda path: path.parent.name)
 def test_a_shoe_with_its_colours_swapped_is_another_picture(path: Path) -> None:
     pixels = np.asarray(Image.open(path).convert("RGB"))
-    shoe = (pixels.max(2).astype(int) - pixels.min(2)) > 40
-    if shoe.mean() < 0.05:
-        pytest.skip("a shoe without colours")
+    shoe = colourful(pixels)
     swapped = pixels.copy()
     swapped[shoe] = pixels[shoe][:, [2, 0, 1]]
     assert keep_largest([Image.fromarray(pixels), small(Image.fromarray(swapped), 120)]) == [0, 1]
