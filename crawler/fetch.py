@@ -119,6 +119,7 @@ class Fetcher:
         return answer
 
     def _robots_of(self, url: str) -> Rules:
+        first = url
         try:
             for _ in range(MAX_REDIRECTS + 1):
                 self.guard.check_url(url)
@@ -126,8 +127,10 @@ class Fetcher:
                 if answer.status not in _REDIRECT or "location" not in answer.headers:
                     return rules_from(answer.status, answer.body)
                 url = urljoin(url, answer.headers["location"])
-        except Forbidden:
-            raise
+        except Forbidden as error:
+            if url == first:  # not the rules, the host itself is out of bounds
+                raise
+            return Rules(refusal=f"its robots.txt leads where nobody may go ({error})")
         except FetchFailed as error:
             return Rules(refusal=f"its robots.txt cannot be had ({error})")
         return Rules()
@@ -185,7 +188,7 @@ def _asked_wait(answer: Fetched, otherwise: float) -> float:
     """The seconds a busy server asks us to wait, as a number or a date; `otherwise` if it does not say."""
     try:
         return max(0.0, float(Retry().parse_retry_after(answer.headers["retry-after"])))
-    except (KeyError, urllib3.exceptions.InvalidHeader):
+    except (KeyError, urllib3.exceptions.InvalidHeader, ValueError, OverflowError):  # no date, no number
         return otherwise
 
 

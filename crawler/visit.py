@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from catalogue.errors import FetchFailed, Forbidden
+from catalogue.errors import FetchFailed, Forbidden, SoleSearchError
 from catalogue.listings import FoundListing, FoundPhoto
 from catalogue.photos import PhotoStore
 from catalogue.tables import FetchState, Listing, ProductPhoto, now
@@ -63,13 +64,21 @@ class Visit:
 
 
 def visit(crawler: Crawler, address: Address) -> Visit:
-    """Visit one address. What cannot be had is told in the visit; only `Stopped` is raised."""
+    """Visit one address. What cannot be had is told in the visit; `Stopped` is raised, and what is no fault of the shop:
+    a full disk, a catalogue that cannot be read.
+    """
     try:
         return _VISITS.get(address.kind, _visit_page)(crawler, address)
     except Forbidden as error:
         return Visit(address, "forbidden", error=str(error), tally=Tally({"forbidden": 1}))
     except FetchFailed as error:
         return Visit(address, "failed", error=str(error), tally=Tally({"failed": 1}))
+    except (Stopped, SoleSearchError, SQLAlchemyError, OSError):
+        raise  # no fault of this address
+    except Exception as error:  # one answer that trips us must not stop this crawl and every resumed one
+        log.exception("visiting %s", address.url)
+        return Visit(address, "failed", tally=Tally({"failed": 1}),
+                     error=f"its answer could not be read ({type(error).__name__}: {error}); please report it")
 
 
 def _visit_feed(crawler: Crawler, address: Address) -> Visit:

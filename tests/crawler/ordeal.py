@@ -3,19 +3,22 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.commands.crawling import _crawl_all
-from app.wiring import Stores
+from app.settings import Settings
+from app.wiring import Stores, open_stores
 from catalogue.tables import CrawlRun, FetchState, Listing, ProductPhoto, Shop
 from crawler.crawl import crawl
 from crawler.report import CrawlReport
 from crawler.settings import CrawlSettings
 from tests.crawler.hostile import Behave, HostileShop, opened
+from tests.postgres import Cluster
 
 GOOD = tuple(f"good-{number}" for number in range(8))
 SOME = tuple(f"bad-{number}" for number in range(6))
@@ -29,7 +32,6 @@ class Ordeal:
     bad: HostileShop
     good: HostileShop
     peace: str = ""
-    shops: dict[str, Any] = field(default_factory=dict)
 
     def settings(self, **changes: Any) -> CrawlSettings:
         return CrawlSettings(**{
@@ -37,6 +39,11 @@ class Ordeal:
             "max_minutes": 0.5, "max_errors": 100, "photo_days": 0, "max_page_bytes": 500_000,
             "max_sitemap_bytes": 700_000, "max_photo_bytes": 600_000,
             "allow_hosts": frozenset([self.bad.host, self.good.host]), **changes})
+
+    def crawl_alone(self, **changes: Any) -> CrawlReport:
+        """Crawl the hostile shop."""
+        return crawl(self.stores.database, self.stores.photos, 1, self.settings(**changes),
+                     locks=self.stores.settings.data_dir / "locks")
 
     def crawl(self, **changes: Any) -> CrawlReport:
         """Crawl both shops side by side, in threads; the healthy one must be as it was."""
@@ -122,3 +129,15 @@ def at_peace(stores: Stores, slugs: tuple[str, ...] = SOME, photos: int = 1,
             assert first.complete and first.failures == {}
         ordeal.peace = ordeal.kept()
         yield ordeal
+
+
+@contextmanager
+def shared_peace(folder: Path, cluster: Cluster | None) -> Iterator[Ordeal]:
+    """Both shops at peace in a catalogue that several tests share."""
+    url = cluster.migrated() if cluster else ""
+    stores = open_stores(Settings(data_dir=folder / "data", database_url=url))
+    with at_peace(stores) as ordeal:
+        yield ordeal
+    stores.database.dispose()
+    if cluster:
+        cluster.drop(url)
