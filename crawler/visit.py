@@ -64,8 +64,8 @@ class Visit:
 
 
 def visit(crawler: Crawler, address: Address) -> Visit:
-    """Visit one address. What cannot be had is told in the visit; `Stopped` is raised, and what is no fault of the shop:
-    a full disk, a catalogue that cannot be read.
+    """Visit one address. What cannot be had is told in the visit; `Stopped` is raised, and what is no fault of the
+    shop: a full disk, a catalogue that cannot be read.
     """
     try:
         return _VISITS.get(address.kind, _visit_page)(crawler, address)
