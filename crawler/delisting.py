@@ -41,7 +41,7 @@ def unseen(session: Session, hold: Hold) -> list[Target]:
 
 def count_missed(session: Session, hold: Hold) -> tuple[list[Listing], str]:
     """After a complete crawl, count what it did not see; returns the listings which that makes gone, and a warning if
-    so much is missing at once that nothing was counted.
+    so much is missing at once that nothing was counted. A crawl that saw no listing at all says nothing of them.
 
     Pages that could not be had (403, 429, 5xx, no answer) are not missed: the shop still names them.
     """
@@ -52,7 +52,8 @@ def count_missed(session: Session, hold: Hold) -> tuple[list[Listing], str]:
         FetchState.run_id == hold.run_id, FetchState.state.in_(("failed", "forbidden"))))}
     missed = [row for row in listings
               if row.last_seen < run.started_at and row.url.partition("#")[0] not in unanswered]
-    if len(missed) > max(_FEW, len(listings) * _BELIEVABLE):
+    none_seen = all(row.last_seen < run.started_at for row in listings)
+    if missed and (none_seen or len(missed) > max(_FEW, len(listings) * _BELIEVABLE)):
         return [], (f"{len(missed)} of {len(listings)} listings were missed at once, so none is counted as gone; look "
                     "at the shop's pages and settings")
     for row in missed:

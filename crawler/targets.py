@@ -15,14 +15,20 @@ MAX_SITEMAP_DEPTH = 4
 
 def answer_targets(found: AdapterPage, depth: int, shop: ShopSettings) -> list[Target]:
     """Further answers, then the listings: those told wholly, and those whose pages are to be read."""
-    deeper = shop.adapter != "sitemap" or depth < MAX_SITEMAP_DEPTH
-    targets = [Target(more.url, "feed", more.told) for more in found.following if deeper]
+    targets = [] if too_deep(found, depth, shop) else [Target(more.url, "feed", more.told) for more in found.following]
     for entry in found.entries:
         if _may_follow(entry.url, shop) and (not shop.follow.product or re.search(shop.follow.product, entry.url)):
             wholly = shop.adapter != "sitemap" and not needs_page(entry, shop)
             told = (entry.facts,) if entry.facts != Facts(entry.facts.source) else ()
             targets.append(Target(entry.url, "told" if wholly else "product", told))
     return targets
+
+
+def too_deep(found: AdapterPage, depth: int, shop: ShopSettings) -> str:
+    """The sentence on sitemaps that lie so deep that they are not followed; empty if there are none."""
+    if shop.adapter != "sitemap" or depth < MAX_SITEMAP_DEPTH or not found.following:
+        return ""
+    return f"it names sitemaps more than {MAX_SITEMAP_DEPTH} deep, which were left out"
 
 
 def link_targets(found: PageRead, url: str, depth: int, shop: ShopSettings, settings: CrawlSettings) -> list[Target]:
