@@ -53,7 +53,8 @@ UNREADABLE: dict[str, tuple[Behave, str]] = {
     "drips": (drip(), "time was up"), "drips_headers": (hostile.DRIPPING_HEADERS, "time was up"),
     "dies": (hang_up, "IncompleteRead"), "says_nothing": (raw(b""), "could not be fetched"),
     "html": (give("<!doctype html><title>Shoes</title><p>Oh dear"), "cannot be read"),
-    "json": (give('{"error": true}', "application/json"), "cannot be read"), "empty": (give(b"", XML), "cannot be read"),
+    "json": (give('{"error": true}', "application/json"), "cannot be read"),
+    "empty": (give(b"", XML), "cannot be read"),
     "picture": (give(hostile.picture("a"), XML), "cannot be read"),
     "loops": (redirect("/sitemap.xml"), "more than 5 redirects"), "404": (give("", status=404), "answered 404"),
 }
