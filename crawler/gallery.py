@@ -23,6 +23,7 @@ _CANDIDATE = re.compile(r"([^\s,]\S*?)(?:\s+(\d+(?:\.\d+)?)([wx]))?\s*(?:,\s+|,?
 _TEMPLATE = re.compile(r"_?\{\w+\}x?(?:\{\w+\})?", re.I)
 _SMALLEST = 64
 _MOST = 200
+_APART = -1
 # Pixels across as far as they are known, and what wins among equals.
 Width = tuple[float, int]
 _Candidate = tuple[Seen, dict[str, Width]]
@@ -87,14 +88,28 @@ def _picture(given: dict[str, Width]) -> Picture:
 
 def _beside_heading(page: Outline, candidates: list[_Candidate]) -> list[_Candidate]:
     """Where no gallery is named: the pictures of the smallest element around the heading that holds any."""
-    box = page.heading.parent if page.heading is not None else None
-    while box is not None and box.name not in ("body", "html", "[document]"):
-        inner = {id(tag) for tag in box.find_all(["img", "source", "a"])}
-        found = [(seen, links) for seen, links in candidates if id(seen.tag) in inner and not seen.place.copy]
-        if found:
-            return found
+    met: dict[int, int] = {}  # elements, by how far above the heading the element is that they share with it
+    for steps, box in enumerate(page.heading.parents if page.heading is not None else ()):
+        if box.name in ("body", "html", "[document]"):
+            break
+        met[id(box)] = steps
+    found: dict[int, list[_Candidate]] = {}
+    for seen, links in candidates:
+        if not seen.place.copy and (steps := _steps(seen.tag, met)) != _APART:
+            found.setdefault(steps, []).append((seen, links))
+    return found[min(found)] if found else []
+
+
+def _steps(tag: Tag, met: dict[int, int]) -> int:
+    """How far above the heading the smallest element is that holds the tag, too; each way up is walked once."""
+    way = []
+    box = tag.parent
+    while box is not None and id(box) not in met:
+        way.append(id(box))
         box = box.parent
-    return []
+    steps = met[id(box)] if box is not None else _APART
+    met.update(dict.fromkeys(way, steps))
+    return steps
 
 
 def _renditions(seen: Seen, page: Outline) -> dict[str, Width]:
