@@ -8,12 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from catalogue.queries import portions
 from catalogue.tables import GalleryItem, Model, Product, ProductPhoto, now
+
+_ANY_ITEM = select(GalleryItem.id).where(GalleryItem.product_id.in_(bindparam("products", expanding=True))).limit(1)
+_MERGED = select(Product.id, Product.merged_into_id).where(Product.merged_into_id.is_not(None))
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def note_changes(session: Session, product_ids: Iterable[int] | None = None) -> 
     else:
         wanted = set(product_ids)
         touched = {product for product, present in became.items() if product in wanted or present in wanted}
+        if not _any_items(session, wanted | touched):
+            return  # as for every product that no index holds yet
         for some in portions(wanted - touched):
             _mark(session, GalleryItem.product_id.in_(some), GalleryItem.product_id)
     for product in sorted(touched):
@@ -107,8 +112,7 @@ def removed_ids(session: Session) -> frozenset[int]:
 
 def merged(session: Session) -> dict[int, int]:
     """Every product that was merged into another → the product it is now, however long the chain."""
-    steps = {number: into for number, into in session.execute(
-        select(Product.id, Product.merged_into_id).where(Product.merged_into_id.is_not(None))) if into is not None}
+    steps = {number: into for number, into in session.connection().execute(_MERGED) if into is not None}
     return {number: _end(steps, number) for number in steps}
 
 
@@ -124,6 +128,11 @@ def _mark(session: Session, mine: ColumnElement[bool], product: object) -> None:
                              (GalleryItem.removed_at.is_not(None) & backed, None)):
         session.execute(update(GalleryItem).where(mine, condition).values(removed_at=value)
                         .execution_options(synchronize_session=False))
+
+
+def _any_items(session: Session, products: Iterable[int]) -> bool:
+    connection = session.connection()
+    return any(connection.scalar(_ANY_ITEM, {"products": some}) is not None for some in portions(products))
 
 
 def _end(steps: Mapping[int, int], number: int) -> int:

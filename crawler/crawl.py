@@ -56,7 +56,7 @@ def crawl(engine: Engine, store: PhotoStore, shop_id: int, settings: CrawlSettin
         _begin(engine, hold, settings, shop.url, found)
         plan = Plan(engine.url.render_as_string(hide_password=False), store.folder, settings, hold, shop.url, found)
         with (visiting_apart if apart else visiting_here)(plan) as visitors:
-            run = _Run(engine, plan, visitors, watch, stop or threading.Event())
+            run = _Run(engine, plan, visitors, watch, stop or threading.Event(), reader_mark(found))
             stopped = run.visit_all() or run.visit_unseen()
             if stopped:
                 visitors.stop()
@@ -99,6 +99,7 @@ class _Run:
     visitors: Visitors
     watch: Watch | None
     asked_to_stop: threading.Event
+    mark: str
     began: float = field(default_factory=time.monotonic)
     waiting: deque[Address] = field(default_factory=deque)
     flying: deque[tuple[Address, Future[Visit]]] = field(default_factory=deque)
@@ -130,7 +131,7 @@ class _Run:
             except (TimeoutError, Stopped):
                 continue  # time to look at the budget
             self.flying.popleft()
-            record(self.engine, self.plan.hold, visited, reader_mark(self.plan.shop))
+            record(self.engine, self.plan.hold, visited, self.mark)
             self._note(address, visited)
         return stopped
 
@@ -195,6 +196,7 @@ def _end(engine: Engine, hold: Hold, stopped: str) -> CrawlReport:
         if complete:
             delisted, warning = count_missed(session, hold)
             count(session, hold, Tally({"delisted": len(delisted)}))
+            session.expire(run, ["counters"])
             for row in delisted:
                 session.add(CrawlEvent(run_id=run.id, kind="gone", url=row.url, title=row.title,
                                        detail=f"missing from {row.missed} whole crawls"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import Engine, case, func, select, update
+from sqlalchemy import Engine, bindparam, case, func, select, update
 from sqlalchemy.orm import Session
 
 from catalogue.errors import Busy, NotFound
@@ -23,6 +23,16 @@ STALE_S = 60.0
 MAX_ADDRESSES = 100_000
 _OLDEST = timedelta(days=7)
 _FIRST = {"feed": 0, "told": 1, "product": 2, "page": 3, "check": 4}
+
+# Statements of every visit, made once: building one costs more than running it.
+_BEAT = (update(CrawlRun).where(CrawlRun.id == bindparam("run"), CrawlRun.holder == bindparam("held"))
+         .values(beat_at=bindparam("moment")).returning(CrawlRun.id))
+_COUNTERS = select(CrawlRun.counters).where(CrawlRun.id == bindparam("run"))
+_COUNT = update(CrawlRun).where(CrawlRun.id == bindparam("run")).values(counters=bindparam("counts"))
+_FINISH = update(FetchState).where(FetchState.id == bindparam("address")).values(
+    state=bindparam("came"), status=bindparam("answer"), error=bindparam("why"), fetched_at=bindparam("moment"),
+    told=None)
+_FINISH_ANEW = _FINISH.values(etag=bindparam("mark"))
 
 
 @dataclass(frozen=True)
@@ -41,10 +51,14 @@ class Target:
 
 @dataclass(frozen=True)
 class Address(Target):
-    """A target that stands on the frontier, `depth` links from where the crawl began."""
+    """A target that stands on the frontier, `depth` links from where the crawl began.
+
+    `validator` is what the last visit left to ask with whether the page still is the one it read.
+    """
 
     id: int = 0
     depth: int = 0
+    validator: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,8 +90,7 @@ def held(engine: Engine, locks: Path, shop_id: int) -> Iterator[Hold]:
 def still_held(session: Session, hold: Hold) -> None:
     """Beat, inside the caller's transaction; `Busy` if another process took the run over, so nothing is written twice.
     """
-    beaten = session.execute(update(CrawlRun).where(CrawlRun.id == hold.run_id, CrawlRun.holder == hold.holder)
-                             .values(beat_at=now()).returning(CrawlRun.id)).first()
+    beaten = session.connection().execute(_BEAT, {"run": hold.run_id, "held": hold.holder, "moment": now()}).first()
     if beaten is None:
         raise Busy(f"another process took over the crawl of shop {hold.shop_id} because this one was silent for "
                    f"{STALE_S:.0f} s; let it finish")
@@ -117,10 +130,11 @@ def pending(engine: Engine, hold: Hold, underway: Collection[int], limit: int = 
     """The next addresses to visit in the order of their kinds, without those `underway`."""
     with Session(engine.execution_options(readonly=True)) as session:
         rows = session.execute(
-            select(FetchState.id, FetchState.url, FetchState.kind, FetchState.depth, FetchState.told)
+            select(FetchState.id, FetchState.url, FetchState.kind, FetchState.depth, FetchState.told,
+                   FetchState.etag)
             .where(FetchState.run_id == hold.run_id, FetchState.state == "pending", FetchState.id.not_in(underway))
             .order_by(case(_FIRST, value=FetchState.kind, else_=len(_FIRST)), FetchState.id).limit(limit)).all()
-    return [Address(row.url, row.kind, tuple(from_json(one) for one in row.told or ()), row.id, row.depth)
+    return [Address(row.url, row.kind, tuple(from_json(one) for one in row.told or ()), row.id, row.depth, row.etag)
             for row in rows]
 
 
@@ -140,17 +154,20 @@ def note_useless(session: Session, hold: Hold, urls: Collection[str]) -> None:
 def finish(session: Session, hold: Hold, address: Address, state: str, tally: Tally, *, status: int | None = None,
            error: str = "", validator: str = "", keep_validator: bool = False) -> None:
     """Write what came of an address and add the visit's counts to the run's."""
-    session.execute(update(FetchState).where(FetchState.id == address.id)
-                    .values(state=state, status=status, error=error[:2000], fetched_at=now(), told=None,
-                            etag=FetchState.etag if keep_validator else validator))
+    after = {"address": address.id, "came": state, "answer": status, "why": error[:2000], "moment": now()}
+    if keep_validator:
+        session.connection().execute(_FINISH, after)
+    else:
+        session.connection().execute(_FINISH_ANEW, {**after, "mark": validator})
     count(session, hold, tally)
 
 
 def count(session: Session, hold: Hold, tally: Tally) -> None:
     """Add counts to the run's counters."""
-    run = session.get_one(CrawlRun, hold.run_id)
-    run.counters = {**run.counters,
-                    **{name: run.counters.get(name, 0) + number for name, number in tally.counts.items()}}
+    connection = session.connection()
+    had = connection.scalar(_COUNTERS, {"run": hold.run_id}) or {}
+    counters = {**had, **{name: had.get(name, 0) + number for name, number in tally.counts.items()}}
+    connection.execute(_COUNT, {"run": hold.run_id, "counts": counters})
 
 
 def _take(engine: Engine, shop_id: int, place: str) -> Hold:

@@ -1,13 +1,11 @@
-"""A listing's photos: those known are kept, the others downloaded side by side, the largest of each picture stored."""
+"""A listing's photos: those known are kept, the others downloaded, the largest of each picture stored."""
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import combinations
 
-from sqlalchemy import Engine, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Engine, bindparam, select
 
 from catalogue.errors import BadPhoto, FetchFailed
 from catalogue.listings import FoundPhoto
@@ -44,7 +42,17 @@ class _Known:
     fresh_after: datetime
 
 
-def bring(engine: Engine, store: PhotoStore, fetcher: Fetcher, pool: Executor, shop_id: int, listing_url: str,
+# Made once: building these for every listing costs more than running them.
+_PHOTOS = (select(ProductPhoto.source_url, ProductPhoto.validator, ProductPhoto.checked_at, Photo.sha256, Photo.format,
+                  Photo.width, Photo.height, Photo.size, Photo.dhash)
+           .join(Photo, Photo.sha256 == ProductPhoto.sha256).join(Listing, Listing.id == ProductPhoto.listing_id)
+           .where(Listing.shop_id == bindparam("shop"), Listing.url == bindparam("url")))
+_USELESS = select(FetchState.url).where(
+    FetchState.shop_id == bindparam("shop"), FetchState.kind == "photo", FetchState.fetched_at > bindparam("after"),
+    FetchState.url.in_(bindparam("urls", expanding=True)))
+
+
+def bring(engine: Engine, store: PhotoStore, fetcher: Fetcher, shop_id: int, listing_url: str,
           pictures: Sequence[Picture]) -> list[Brought]:
     """Every photo of a listing in the order of `pictures`; failures are told, never raised.
 
@@ -53,26 +61,20 @@ def bring(engine: Engine, store: PhotoStore, fetcher: Fetcher, pool: Executor, s
     """
     pictures = pictures[:fetcher.settings.max_photos]
     known = _known(engine, store, fetcher, shop_id, listing_url, [url for one in pictures for url in one.urls])
-    brought = list(pool.map(lambda picture: _one(store, fetcher, known, picture), pictures))
+    brought = [_one(store, fetcher, known, picture) for picture in pictures]
     return _without_copies(store, brought)
 
 
 def _known(engine: Engine, store: PhotoStore, fetcher: Fetcher, shop_id: int, listing_url: str,
            urls: Sequence[str]) -> _Known:
     fresh_after = now() - timedelta(days=fetcher.settings.photo_days)
-    with Session(engine.execution_options(readonly=True)) as session:
-        rows = session.execute(
-            select(ProductPhoto.source_url, ProductPhoto.validator, ProductPhoto.checked_at, Photo.sha256, Photo.format,
-                   Photo.width, Photo.height, Photo.size, Photo.dhash)
-            .join(Photo, Photo.sha256 == ProductPhoto.sha256).join(Listing, Listing.id == ProductPhoto.listing_id)
-            .where(Listing.shop_id == shop_id, Listing.url == listing_url)).all()
-        useless = session.scalars(select(FetchState.url).where(
-            FetchState.shop_id == shop_id, FetchState.kind == "photo", FetchState.fetched_at > fresh_after,
-            FetchState.url.in_(urls)))
-        photos = {row.source_url: FoundPhoto(
-            PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash),
-            row.source_url, row.validator, row.checked_at) for row in rows if store.path(row.sha256).is_file()}
-        return _Known(photos, frozenset(useless), fresh_after)
+    with engine.execution_options(readonly=True).connect() as connection:
+        rows = connection.execute(_PHOTOS, {"shop": shop_id, "url": listing_url}).all()
+        useless = frozenset(connection.scalars(_USELESS, {"shop": shop_id, "after": fresh_after, "urls": list(urls)}))
+    photos = {row.source_url: FoundPhoto(
+        PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash),
+        row.source_url, row.validator, row.checked_at) for row in rows if store.path(row.sha256).is_file()}
+    return _Known(photos, useless, fresh_after)
 
 
 def _one(store: PhotoStore, fetcher: Fetcher, known: _Known, picture: Picture) -> Brought:

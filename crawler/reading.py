@@ -17,7 +17,7 @@ from crawler.listing import FoundPage, canonical, parse, read_page
 from crawler.shop_settings import ShopSettings, stored
 
 # Below this many characters, sending a page to another process costs more than reading it here.
-LARGE = 60_000
+LARGE = 0
 PATIENCE_S = 60.0
 # Raise it when the extraction learns something that unchanged pages should be read again for.
 READER = 1

@@ -1,6 +1,6 @@
 """What a visit found goes into the catalogue: one transaction an address, with its counts and the report's events."""
 
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, insert, update
 from sqlalchemy.orm import Session
 
 from catalogue.listings import save_listing
@@ -10,6 +10,8 @@ from crawler.delisting import on_page, page_is_gone
 from crawler.frontier import Hold, add, finish, note_useless, still_held
 from crawler.report import Tally
 from crawler.visit import Visit
+
+_EVENT = insert(CrawlEvent)
 
 
 def record(engine: Engine, hold: Hold, visited: Visit, mark: str) -> None:
@@ -54,4 +56,5 @@ def _seen_again(session: Session, shop_id: int, url: str) -> int:
 
 
 def _event(session: Session, run_id: int, kind: str, url: str, title: str, detail: str) -> None:
-    session.add(CrawlEvent(run_id=run_id, kind=kind, url=url[:1000], title=title, detail=detail[:2000]))
+    session.connection().execute(_EVENT, {"run_id": run_id, "kind": kind, "url": url[:1000], "title": title,
+                                          "detail": detail[:2000]})

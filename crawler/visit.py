@@ -2,18 +2,16 @@
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
 
 from catalogue.errors import FetchFailed, Forbidden, SoleSearchError
 from catalogue.listings import FoundListing, FoundPhoto
 from catalogue.photos import PhotoStore
-from catalogue.tables import FetchState, Listing, ProductPhoto, now
+from catalogue.tables import Listing, ProductPhoto, now
 from crawler import adapters
 from crawler.delisting import on_page
 from crawler.fetch import Fetched, Fetcher
@@ -38,7 +36,6 @@ class Crawler:
     engine: Engine
     store: PhotoStore
     fetcher: Fetcher
-    photo_pool: Executor
     reader: PageReader
     hold: Hold
     shop_url: str
@@ -147,8 +144,8 @@ def _take(crawler: Crawler, visited: Visit, products: Sequence[FoundPage]) -> No
     """Fetch the photos of the products found and note what became of each."""
     reasons: list[str] = []
     for page in products:
-        brought = bring(crawler.engine, crawler.store, crawler.fetcher, crawler.photo_pool, crawler.hold.shop_id,
-                        page.listing.url, page.photos)
+        brought = bring(crawler.engine, crawler.store, crawler.fetcher, crawler.hold.shop_id, page.listing.url,
+                        page.photos)
         for one in brought:
             visited.tally.add(one.outcome)
             visited.useless += one.useless
@@ -162,16 +159,15 @@ def _validator(crawler: Crawler, address: Address) -> str:
     """The validator of a page whose listings may be taken as they are, should it be unchanged."""
     if address.kind != "product" or any(facts.source != "sitemap" for facts in address.told):
         return ""
-    with Session(crawler.engine.execution_options(readonly=True)) as session:
-        etag = session.scalar(select(FetchState.etag).where(FetchState.id == address.id)) or ""
-        mark, _, validator = etag.partition(" ")
-        if not validator or mark != reader_mark(crawler.shop):
-            return ""
-        fresh_after = now() - timedelta(days=crawler.fetcher.settings.photo_days)
-        rows = session.execute(
+    mark, _, validator = address.validator.partition(" ")
+    if not validator or mark != reader_mark(crawler.shop):
+        return ""
+    with crawler.engine.execution_options(readonly=True).connect() as connection:
+        rows = connection.execute(
             select(Listing.gone_at, ProductPhoto.checked_at)
             .outerjoin(ProductPhoto, ProductPhoto.listing_id == Listing.id)
             .where(Listing.shop_id == crawler.hold.shop_id, on_page(address.url))).all()
+    fresh_after = now() - timedelta(days=crawler.fetcher.settings.photo_days)
     fresh = bool(rows) and all(gone is None and checked is not None and checked > fresh_after for gone, checked in rows)
     return validator if fresh else ""
 

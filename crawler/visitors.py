@@ -54,10 +54,9 @@ def visiting_here(plan: Plan) -> Iterator["_Here"]:
     engine = open_database(plan.database)
     try:
         with (Fetcher(plan.settings) as fetcher, PageReader(READERS) as reader,
-              ThreadPoolExecutor(plan.settings.concurrency, "photos") as photo_pool,
               ThreadPoolExecutor(plan.settings.concurrency, "visits") as pool):
-            here = _Here(pool, Crawler(engine, PhotoStore(plan.photos), fetcher, photo_pool, reader, plan.hold,
-                                       plan.shop_url, plan.shop))
+            here = _Here(pool, Crawler(engine, PhotoStore(plan.photos), fetcher, reader, plan.hold, plan.shop_url,
+                                       plan.shop))
             try:
                 yield here
             finally:

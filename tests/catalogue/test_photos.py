@@ -19,7 +19,7 @@ def test_reads_every_format(file_format: str) -> None:
     found = read_image(encoded(original, file_format))
     assert found.mode == "RGB" and found.size == original.size
     assert np.abs(np.asarray(found, float) - np.asarray(original, float)).mean() < 25
-    assert facts(encoded(original, file_format))[0].format == file_format
+    assert facts(encoded(original, file_format)).format == file_format
 
 
 def test_turns_by_exif_orientation() -> None:
@@ -87,7 +87,7 @@ def test_damage_inside_is_a_sentence_and_a_broken_exif_block_none() -> None:
 def test_several_jpegs_in_one_file_are_a_jpeg() -> None:
     buffer = io.BytesIO()
     picture(1).save(buffer, "MPO", save_all=True, append_images=[picture(2)])
-    assert facts(buffer.getvalue())[0].format == "JPEG"
+    assert facts(buffer.getvalue()).format == "JPEG"
 
 
 def test_store_keeps_bytes_once_under_their_hash(tmp_path) -> None:
