@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,21 +15,35 @@ from catalogue.errors import Busy
 PARTIAL = ".partial-"
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Put `data` at `path` whole or not at all; what stood there before stays until the new bytes are on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
+def write_file(path: Path, data: bytes, settle: bool = True) -> None:
+    """Put `data` at `path` whole or not at all; what stood there before stays until the new bytes are on disk.
+
+    Without `settle` nobody waits for the disk: whatever kills the process, the file is whole, but a power cut within
+    the next seconds may lose it or leave it empty. For what can be had again, and is checked before it is used.
+    """
+    temporary = path.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        try:
+            handle = _create(temporary)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle = _create(temporary)
+        with open(handle, "wb", buffering=0) as file:
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left):]
+            if settle:
+                os.fsync(handle)
+        os.replace(temporary, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if settle:
+        sync_folder(path.parent)
+
+
+def _create(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
 
 
 @contextmanager

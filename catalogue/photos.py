@@ -91,12 +91,18 @@ class PhotoStore:
     def put(self, data: bytes) -> PhotoFacts:
         """Store the bytes if they are a picture we can read (`BadPhoto` if not); storing twice is storing once."""
         found = facts(data)
-        path = self.path(found.sha256)
-        if path.exists():
-            os.utime(path)  # as good as new: a sweep spares what was stored a moment ago
+        if self.holds(found):
+            os.utime(self.path(found.sha256))  # as good as new: a sweep spares what was stored a moment ago
         else:
-            write_file(path, data)
+            write_file(self.path(found.sha256), data, settle=False)
         return found
+
+    def holds(self, photo: PhotoFacts) -> bool:
+        """Whether the photo's file is there, whole as far as its size says (a power cut may leave an empty one)."""
+        try:
+            return self.path(photo.sha256).stat().st_size == photo.size
+        except FileNotFoundError:
+            return False
 
     def read(self, sha256: str) -> bytes:
         """The stored bytes; `NotFound` if there are none by that name."""

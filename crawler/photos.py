@@ -71,9 +71,9 @@ def _known(engine: Engine, store: PhotoStore, fetcher: Fetcher, shop_id: int, li
     with engine.execution_options(readonly=True).connect() as connection:
         rows = connection.execute(_PHOTOS, {"shop": shop_id, "url": listing_url}).all()
         useless = frozenset(connection.scalars(_USELESS, {"shop": shop_id, "after": fresh_after, "urls": list(urls)}))
-    photos = {row.source_url: FoundPhoto(
-        PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash),
-        row.source_url, row.validator, row.checked_at) for row in rows if store.path(row.sha256).is_file()}
+    found = [FoundPhoto(PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash),
+                        row.source_url, row.validator, row.checked_at) for row in rows]
+    photos = {photo.source_url: photo for photo in found if store.holds(photo.facts)}
     return _Known(photos, useless, fresh_after)
 
 
