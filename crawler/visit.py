@@ -1,6 +1,7 @@
 """One visit: an address is fetched and read, without a word to the catalogue; what came of it is written elsewhere."""
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,6 +28,7 @@ from crawler.targets import answer_targets, link_targets, too_deep
 
 log = logging.getLogger(__name__)
 GONE = (404, 410)
+_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s{0,200}<(!doctype html|html|head|title|meta|body)\b", re.I)
 
 
 @dataclass(frozen=True)
@@ -128,8 +130,7 @@ def _visit_page(crawler: Crawler, address: Address) -> Visit:
 
 
 def _read(crawler: Crawler, address: Address, answer: Fetched, url: str) -> PageRead:
-    kind = answer.headers.get("content-type", "text/html").lower()
-    if "html" not in kind or not same_site(answer.url, crawler.shop_url):
+    if not _is_html(answer) or not same_site(answer.url, crawler.shop_url):
         return PageRead()
     try:
         return crawler.reader.read(answer.text, url, address.kind == "page", address.told, crawler.shop)
@@ -138,6 +139,11 @@ def _read(crawler: Crawler, address: Address, answer: Fetched, url: str) -> Page
     except Exception as error:  # one page that trips the readers must not stop this crawl and every resumed one
         log.exception("reading %s", address.url)
         raise FetchFailed(f"the page could not be read ({type(error).__name__}: {error}); please report it") from error
+
+
+def _is_html(answer: Fetched) -> bool:
+    """Whether an answer says that it is a page, or looks like one whatever it says."""
+    return "html" in answer.headers.get("content-type", "text/html").lower() or bool(_PAGE.match(answer.body))
 
 
 def _take(crawler: Crawler, visited: Visit, products: Sequence[FoundPage]) -> None:

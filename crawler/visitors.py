@@ -93,6 +93,7 @@ class _Here:
 
     def stop(self) -> None:
         self._crawler.fetcher.stop.set()
+        self._crawler.reader.stop()
 
 
 class _Apart:
