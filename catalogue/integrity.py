@@ -36,7 +36,7 @@ def faults(engine: Engine, store: PhotoStore, releases: Releases) -> Iterator[Fa
             yield Fault("missing", f"photo {name} is shown but has no file; import or crawl its product again")
         elif hashlib.sha256(path.read_bytes()).hexdigest() != name:
             yield Fault("altered", f"photo {name} does not match its name; delete {path} and import it again")
-    for path in sorted(store.folder.glob("??/??/*")):
+    for path, _, _ in store.files():
         if path.name not in names and not path.name.startswith(PARTIAL):
             yield Fault("orphan", f"no product shows {path}; `solesearch catalogue sweep` removes it once a day old")
     for name in releases.names():

@@ -6,6 +6,7 @@ import logging
 import os
 import struct
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,14 +80,14 @@ def difference_hash(image: Image.Image) -> str:
 
 
 class PhotoStore:
-    """Photo bytes on disk, one file each, named by their sha256 in two levels of folders."""
+    """Photo bytes on disk, one file each, named by their sha256, in 256 folders by its beginning."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, sha256: str) -> Path:
         """Where the photo lies (or would lie)."""
-        return self.folder / sha256[:2] / sha256[2:4] / sha256
+        return self.folder / sha256[:2] / sha256
 
     def put(self, data: bytes) -> PhotoFacts:
         """Store the bytes if they are a picture we can read (`BadPhoto` if not); storing twice is storing once."""
@@ -103,6 +104,18 @@ class PhotoStore:
             return self.path(photo.sha256).stat().st_size == photo.size
         except FileNotFoundError:
             return False
+
+    def files(self) -> Iterator[tuple[Path, int, float]]:
+        """Every file of the store with its size in bytes and time of change; what killed writers left, too."""
+        for folder in sorted(self.folder.glob("??/")):
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    try:
+                        found = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue  # a writer has just given it its name, or a sweep removed it
+                    if entry.is_file(follow_symlinks=False):
+                        yield Path(entry.path), found.st_size, found.st_mtime
 
     def read(self, sha256: str) -> bytes:
         """The stored bytes; `NotFound` if there are none by that name."""

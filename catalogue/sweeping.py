@@ -5,8 +5,7 @@ longer in use stays as long as a gallery item or a split names it: numbers and s
 should the same bytes come back, they find both again.
 """
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -15,7 +14,6 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Engine, delete, exists, or_, select
 from sqlalchemy.orm import Session
 
-from catalogue.files import PARTIAL
 from catalogue.gallery_items import note_changes
 from catalogue.photos import PhotoStore
 from catalogue.queries import portions
@@ -45,7 +43,7 @@ class Swept:
 
 def disk_use(store: PhotoStore) -> DiskUse:
     """Count the files of the photo store and their bytes."""
-    sizes = [size for _, size, _ in _files(store.folder)]
+    sizes = [size for _, size, _ in store.files()]
     return DiskUse(len(sizes), sum(sizes))
 
 
@@ -54,7 +52,7 @@ def store_is_full(store: PhotoStore, max_bytes: int) -> bool:
     if max_bytes <= 0:
         return False
     total = 0
-    for _, size, _ in _files(store.folder):
+    for _, size, _ in store.files():
         total += size
         if total >= max_bytes:
             return True
@@ -73,7 +71,7 @@ def sweep(engine: Engine, store: PhotoStore, gone_days: float | None = None) -> 
         known = set(session.scalars(select(Photo.sha256)))
         unused = set(session.scalars(select(Photo.sha256).where(~in_use())))
     before = now().timestamp() - YOUNG_S
-    orphans = [(path, size) for path, size, changed in _files(store.folder)
+    orphans = [(path, size) for path, size, changed in store.files()
                if path.name not in known and changed < before]
     for path, _ in orphans:
         path.unlink(missing_ok=True)
@@ -114,24 +112,6 @@ def _let_go(engine: Engine, gone_days: float) -> None:
                                    .returning(ProductPhoto.product_id)
                                    .execution_options(synchronize_session=False)).all()
         note_changes(session, set(products))
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, int, float]]:
-    """Every file of the store with its size and time of change, one folder at a time; what killed writers left too."""
-    for outer in _folders(folder):
-        for inner in _folders(outer):
-            with os.scandir(inner) as entries:
-                for entry in entries:
-                    if entry.is_file(follow_symlinks=False):
-                        found = entry.stat(follow_symlinks=False)
-                        yield Path(entry.path), found.st_size, found.st_mtime
-
-
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith(PARTIAL))
 
 
 def _changed(path: Path) -> float:

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,3 +107,24 @@ def test_difference_hash_knows_a_rendition_but_not_colour() -> None:
     small = image.resize((130, 97))
     assert (int(difference_hash(image), 16) ^ int(difference_hash(small), 16)).bit_count() <= 4
     assert (int(difference_hash(image), 16) ^ int(difference_hash(picture(9)), 16)).bit_count() > 10
+
+
+def test_the_facts_of_a_large_photo_are_those_of_all_its_pixels() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held turned by 90 degrees
+    data = encoded(picture(3, (1200, 800)), exif=exif)
+    found = facts(data)
+    assert (found.width, found.height, found.size) == (800, 1200, len(data))
+    whole = int(difference_hash(read_image(data)), 16)
+    assert (int(found.dhash, 16) ^ whole).bit_count() <= 4
+    with pytest.raises(BadPhoto, match="cut short"):
+        facts(data[:-2000])
+
+
+def test_a_file_that_a_power_cut_left_empty_is_written_again(tmp_path: Path) -> None:
+    store, data = PhotoStore(tmp_path), encoded(picture(4))
+    found = store.put(data)
+    store.path(found.sha256).write_bytes(b"")
+    assert not store.holds(found)
+    store.put(data)
+    assert store.holds(found) and store.read(found.sha256) == data

@@ -35,7 +35,7 @@ def test_a_sweep_takes_what_nothing_shows_and_is_old(stores: Stores) -> None:
     size = replaced.facts.size + stores.photos.path(orphan).stat().st_size + len(b"cut short")
     assert sweep(engine, stores.photos) == Swept(photos=1, orphans=2, bytes=size)
     assert disk_use(stores.photos).bytes == before.bytes - size
-    assert {path.name for path in stores.photos.folder.glob("??/??/*")} == {
+    assert {path.name for path, _, _ in stores.photos.files()} == {
         kept.facts.sha256, young.facts.sha256, fresh}
     with Session(engine) as session:
         assert set(session.scalars(select(Photo.sha256))) == {kept.facts.sha256, young.facts.sha256}
