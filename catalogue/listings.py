@@ -110,7 +110,7 @@ def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Se
             after.price, after.currency, after.available):
         session.add(Price(listing_id=listing.id, price=after.price, currency=after.currency,
                           available=after.available))
-    moved = _place_photos(session, listing, photos)
+    moved = _place_photos(session, listing, photos, new=before is None)
     if before is None:
         says = f"{amount(after.price, after.currency)}, {len(photos)} photos"
         return Saved("new", listing.id, product.id, (Change("new", says),))
@@ -154,10 +154,13 @@ def _product_of(session: Session, shop_id: int, found: FoundListing, present: in
     return find_or_add_product(session, listing_code(shop_id, found.url), said, present)
 
 
-def _place_photos(session: Session, listing: Listing, photos: Sequence[FoundPhoto]) -> list[Change]:
-    """Make the listing's photo rows what was found, touching only those that differ; says how the photos changed."""
-    rows = list(session.scalars(select(ProductPhoto).where(ProductPhoto.listing_id == listing.id)
-                                .order_by(ProductPhoto.position)))
+def _place_photos(session: Session, listing: Listing, photos: Sequence[FoundPhoto], new: bool = False) -> list[Change]:
+    """Make the listing's photo rows what was found, touching only those that differ; says how the photos changed.
+
+    A `new` listing has none yet.
+    """
+    rows = [] if new else list(session.scalars(select(ProductPhoto).where(ProductPhoto.listing_id == listing.id)
+                                               .order_by(ProductPhoto.position)))
     before = [Placed(row.sha256, row.source_url) for row in rows]
     had = {row.sha256: row for row in rows}
     touched = {row.product_id for row in rows if row.product_id != listing.product_id}
