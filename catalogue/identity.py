@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import String, select
+from sqlalchemy import String, insert, select
 from sqlalchemy.orm import Session
 
 from catalogue.tables import Model, Product, ProductCode
@@ -15,6 +15,8 @@ from catalogue.tables import Model, Product, ProductCode
 log = logging.getLogger(__name__)
 WIDTHS = {column.name: column.type.length or 0 for column in Product.__table__.columns
           if isinstance(column.type, String)}
+
+_CODE = insert(ProductCode)
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,11 @@ def as_it_is_now(session: Session, product_id: int) -> Product:
 
 
 def _register(session: Session, codes: Codes, rows: Mapping[str, ProductCode], product: Product) -> None:
-    for code in codes.all():
-        row = rows.get(code)
-        if row is None:
-            session.add(ProductCode(code=code, product_id=product.id))
-        elif row.product_id != product.id and as_it_is_now(session, row.product_id).id != product.id:
+    fresh = [{"code": code, "product_id": product.id} for code in codes.all() if code not in rows]
+    if fresh:
+        session.connection().execute(_CODE, fresh)
+    for code, row in rows.items():
+        if row.product_id != product.id and as_it_is_now(session, row.product_id).id != product.id:
             if code == codes.own and not row.decided:
                 row.product_id = product.id  # its own code goes where the listing goes
             elif code != codes.own:

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
 from catalogue.changes import Change, Placed, Shown, amount, field_changes, photo_changes
@@ -18,6 +18,9 @@ from catalogue.photos import PhotoFacts
 from catalogue.tables import Listing, Photo, Price, Product, ProductPhoto, now
 
 Outcome = Literal["new", "changed", "same"]
+# Statements of every listing, made once: building one costs more than running it.
+_KNOWN_PHOTOS = select(Photo.sha256).where(Photo.sha256.in_(bindparam("names", expanding=True)))
+_PHOTO, _PRODUCT_PHOTO, _PRICE = insert(Photo), insert(ProductPhoto), insert(Price)
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,8 @@ def save_listing(session: Session, shop_id: int, found: FoundListing, photos: Se
     after = _shown(listing)
     if before is None or (before.price, before.currency, before.available) != (
             after.price, after.currency, after.available):
-        session.add(Price(listing_id=listing.id, price=after.price, currency=after.currency,
-                          available=after.available))
+        session.connection().execute(_PRICE, {"listing_id": listing.id, "price": after.price,
+                                              "currency": after.currency, "available": after.available})
     moved = _place_photos(session, listing, photos, new=before is None)
     if before is None:
         says = f"{amount(after.price, after.currency)}, {len(photos)} photos"
@@ -142,10 +145,11 @@ def _write(listing: Listing, found: FoundListing, product_id: int, digest: str) 
 def add_photos(session: Session, found: Sequence[PhotoFacts]) -> None:
     """Make sure the photos have their rows."""
     wanted = {facts.sha256: facts for facts in found}
-    known = set(session.scalars(select(Photo.sha256).where(Photo.sha256.in_(wanted)))) if wanted else set()
+    connection = session.connection()
+    known = set(connection.scalars(_KNOWN_PHOTOS, {"names": list(wanted)})) if wanted else set()
     fresh = [asdict(facts) for name, facts in wanted.items() if name not in known]
     if fresh:
-        session.execute(insert(Photo), fresh)
+        connection.execute(_PHOTO, fresh)
 
 
 def _product_of(session: Session, shop_id: int, found: FoundListing, present: int | None) -> Product:
@@ -165,13 +169,16 @@ def _place_photos(session: Session, listing: Listing, photos: Sequence[FoundPhot
     had = {row.sha256: row for row in rows}
     touched = {row.product_id for row in rows if row.product_id != listing.product_id}
     add_photos(session, [photo.facts for photo in photos if photo.facts.sha256 not in had])
+    fresh = []
     for position, photo in enumerate(photos):
         row = had.pop(photo.facts.sha256, None)
         if row is None:
-            row = ProductPhoto(sha256=photo.facts.sha256, reason="listing", origin=f"listing:{listing.id}",
-                               listing_id=listing.id)
-            session.add(row)
+            fresh.append({"product_id": listing.product_id, "sha256": photo.facts.sha256, "reason": "listing",
+                          "origin": f"listing:{listing.id}", "listing_id": listing.id, "position": position,
+                          "source_url": photo.source_url, "validator": photo.validator[:300],
+                          "checked_at": photo.checked_at})
             touched.add(listing.product_id)
+            continue
         row.product_id, row.position, row.source_url = listing.product_id, position, photo.source_url
         row.validator = photo.validator[:300] or row.validator or ""
         row.checked_at = photo.checked_at or row.checked_at
@@ -179,6 +186,8 @@ def _place_photos(session: Session, listing: Listing, photos: Sequence[FoundPhot
         session.delete(row)
         touched.add(row.product_id)
     session.flush()
+    if fresh:
+        session.connection().execute(_PRODUCT_PHOTO, fresh)
     if touched:
         note_changes(session, touched | {listing.product_id})
     return photo_changes(before, [Placed(photo.facts.sha256, photo.source_url) for photo in photos])
