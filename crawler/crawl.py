@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -60,7 +60,7 @@ def crawl(engine: Engine, store: PhotoStore, shop_id: int, settings: CrawlSettin
             stopped = run.visit_all() or run.visit_unseen()
             if stopped:
                 visitors.stop()
-        return _end(engine, hold, stopped)
+        return _end(engine, hold, stopped, given_up=run.given_up)
 
 
 def _shop(engine: Engine, shop_id: int) -> Shop:
@@ -110,6 +110,11 @@ class _Run:
     done: int = 0
     left: int = 0
 
+    @property
+    def given_up(self) -> bool:
+        """Whether so many addresses in a row failed that the shop must be down, or refuse us."""
+        return self.failures >= self.plan.settings.max_errors
+
     def visit_unseen(self) -> str:
         """Visit the pages of listings that the crawl did not meet."""
         with Session(self.engine) as session, session.begin():
@@ -152,7 +157,7 @@ class _Run:
             return "it was asked to stop"
         if time.monotonic() >= self._until():
             return f"the budget of {settings.max_minutes:g} minutes is spent"
-        if self.failures >= settings.max_errors:
+        if self.given_up:
             return f"{self.failures} addresses in a row could not be had"
         if self.items >= settings.max_items:
             return f"the budget of {settings.max_items} listings is spent"
@@ -179,8 +184,8 @@ class _Run:
                 FetchState.run_id == self.plan.hold.run_id, FetchState.kind != "photo", which)) or 0  # type: ignore[arg-type]
 
 
-def _end(engine: Engine, hold: Hold, stopped: str) -> CrawlReport:
-    """Close the run if nothing is left to visit, and report."""
+def _end(engine: Engine, hold: Hold, stopped: str, given_up: bool) -> CrawlReport:
+    """Close the run if nothing is left to visit, and report; `given_up` warns until the run is gone on with."""
     with Session(engine) as session, session.begin():
         still_held(session, hold)
         run = session.get_one(CrawlRun, hold.run_id)
@@ -190,9 +195,10 @@ def _end(engine: Engine, hold: Hold, stopped: str) -> CrawlReport:
                                            FetchState.state == "failed"))
         had = session.scalar(rows.where(FetchState.state.in_(("done", "gone")), FetchState.kind != "check"))
         complete = not stopped and bool(had) and not hiding and not run.counters.get("skipped")
-        run.state = "done" if complete else "partial" if had or stopped else "failed"
+        run.state = "done" if complete else "failed" if not had and (given_up or not stopped) else "partial"
         run.stopped = stopped
-        warnings = []
+        session.execute(delete(CrawlEvent).where(CrawlEvent.run_id == run.id, CrawlEvent.kind == "warning"))
+        warnings = [f"the crawl was given up: {stopped}"] if given_up else []
         if complete:
             delisted, warning = count_missed(session, hold)
             count(session, hold, Tally({"delisted": len(delisted)}))
@@ -200,7 +206,7 @@ def _end(engine: Engine, hold: Hold, stopped: str) -> CrawlReport:
             for row in delisted:
                 session.add(CrawlEvent(run_id=run.id, kind="gone", url=row.url, title=row.title,
                                        detail=f"missing from {row.missed} whole crawls"))
-            warnings = [warning] if warning else []
+            warnings += [warning] if warning else []
         if not stopped:
             run.finished_at = now()
             warnings += shrunk(session, run)

@@ -342,7 +342,23 @@ def test_a_shop_that_fails_all_the_time_is_left_alone(
         website.page(f"/p/s{n}", "no", status=500)
     report = run_shop()
     assert "20 addresses in a row" in report.stopped
-    assert report.counters["failed"] == 20
+    assert (report.state, report.counters["failed"]) == ("partial", 20)
+    assert report.warnings == (f"the crawl was given up: {report.stopped}",)
+    for n in range(1, 40):
+        website.page(f"/p/s{n}", product_page(f"s{n}"))
+    again = run_shop()  # the warning is gone with its cause
+    assert (again.run_id, again.stopped, again.warnings) == (report.run_id, "", ())
+
+
+def test_a_shop_that_is_down_failed(website: Any, engine: Engine, run_shop: Callable[..., Any]) -> None:
+    small_shop(website, *(f"s{n}" for n in range(40)))
+    assert run_shop(max_pages=1).state == "partial"
+    with Session(engine) as session, session.begin():
+        session.execute(update(FetchState).where(FetchState.state == "done").values(state="failed"))
+    for n in range(40):
+        website.page(f"/p/s{n}", "no", status=500)
+    report = run_shop()
+    assert report.state == "failed" and report.warnings
 
 
 def test_without_a_sitemap_links_are_followed(website: Any, engine: Engine, run_shop: Callable[..., Any]) -> None:
