@@ -73,11 +73,13 @@ def _item(item: Any, shop_url: str, api: ProductApi, currency: str) -> list[Entr
     own = _variant(item, api.fields, shop_url, api, currency)
     variants = [_filled(_variant(one, api.variant_fields, shop_url, api, currency), own)
                 for found in _at(item, api.variants) for one in many(found)] if api.variants else []
+    group, model = (_text(item, api.fields, name, 200) for name in ("group", "model_name"))
     whole = Facts(source="api", title=title, brand=_text(item, api.fields, "brand", 200),
-                  group=_text(item, api.fields, "group", 200) or words(_one(item, "id"), 200),
-                  shoe_type=_text(item, api.fields, "shoe_type", 50), category=_category(item, api),
-                  style_code=own.mpn, colour=own.colour, images=own.images)
-    return colourways(url, whole, variants or _sizes(item, api, own))
+                  group=words(_one(item, "id"), 200), shoe_type=_text(item, api.fields, "shoe_type", 50),
+                  category=_category(item, api), style_code=own.mpn, colour=own.colour, images=own.images)
+    # An item's own id is a group only of its colours; a model that is named may have other items' colours too.
+    return [Entry(one.url, replace(one.facts, group=group or one.facts.group, model_name=model or one.facts.model_name))
+            for one in colourways(url, whole, variants or _sizes(item, api, own))]
 
 
 def _filled(variant: Variant, own: Variant) -> Variant:

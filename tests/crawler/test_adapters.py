@@ -247,6 +247,23 @@ def test_any_api_is_read_by_its_paths() -> None:
     assert empty == AdapterPage()
 
 
+def test_items_of_one_colour_share_the_model_that_their_settings_name() -> None:
+    def facts(fields: dict[str, str], **of_item: Any) -> list[Facts]:
+        api = {"url": "https://api.example/shoes", "page_url": SHOP + "p/{id}", "variants": "colours",
+               "fields": {"title": "name", "colour": "colour", **fields}, "variant_fields": {"colour": "name"}}
+        item = {"id": 1, "name": "Runner", "model": {"id": "m7", "name": "Runner 7"}, "colour": "Red", **of_item}
+        return [entry.facts for entry in read([item], "https://api.example/shoes", {"adapter": "api", "api": api})
+                .entries]
+
+    named = {"group": "model.id", "model_name": "model.name"}
+    (one,) = facts(named)
+    assert (one.group, one.model_name, one.variant) == ("m7", "Runner 7", "")
+    assert facts({})[0].group == ""  # its own id groups nothing
+    several = {"colours": [{"name": "Red"}, {"name": "Blue"}]}
+    assert [one.group for one in facts(named, **several)] == ["m7", "m7"]
+    assert [(one.group, one.model_name) for one in facts({}, **several)] == [("1", "Runner")] * 2
+
+
 def test_a_cursor_is_quoted_and_ends_the_paging_when_it_is_gone() -> None:
     api = {"url": 'https://api.example/graphql?query={shoes(after:"{cursor}"){name}}', "items": "shoes.*.node",
            "cursor": "end", "page_url": SHOP + "p/{name}", "fields": {"title": "name"}}
