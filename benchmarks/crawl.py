@@ -9,14 +9,13 @@ pages by all its sources and commits each listing. `--profile` says where SoleSe
 
 import argparse
 import json
-import os
 import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,19 +50,38 @@ def _solesearch(url: str, folder: str, options: argparse.Namespace) -> list[str]
 
 
 def _timed(command: list[str], folder: str, name: str) -> dict[str, Any]:
-    """Run a crawler as a process of its own; what it found is counted from what it left."""
+    """Run a crawler; what it found is counted from what it left, memory is that of all its processes together."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     child = subprocess.Popen(command)
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
+    peak = 0.0
+    while child.poll() is None:
+        peak = max(peak, sum(_memory_mb(process) for process in _family(child.pid)))
+        time.sleep(0.2)
     seconds = time.perf_counter() - began
     if child.returncode:
         sys.exit(f"{name} ended with {child.returncode}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     listings = Path(folder, "listings.jsonl").read_text().count("\n")
     photos = sum(1 for path in Path(folder, "photos").rglob("*") if path.is_file())
-    return {"listings": listings, "photos": photos, "seconds": seconds, "peak_mb": used.ru_maxrss / 1024,
+    return {"listings": listings, "photos": photos, "seconds": seconds, "peak_mb": peak,
             "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+
+
+def _family(process: int) -> list[int]:
+    """A process and all that came of it (Linux)."""
+    children: list[int] = []
+    for task in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            children += map(int, task.read_text().split())
+    return [process, *(one for child in children for one in _family(child))]
+
+
+def _memory_mb(process: int) -> float:
+    """The process's own memory and its share of what it shares with others (proportional set size)."""
+    with suppress(OSError):
+        lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    return 0.0
 
 
 @contextmanager
