@@ -9,7 +9,7 @@ from datetime import timedelta
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from catalogue.errors import FetchFailed, Forbidden, SoleSearchError
+from catalogue.errors import CatalogueUnavailable, FetchFailed, Forbidden, SoleSearchError
 from catalogue.listings import FoundListing, FoundPhoto
 from catalogue.photos import PhotoStore
 from catalogue.tables import Listing, ProductPhoto, now
@@ -72,8 +72,11 @@ def visit(crawler: Crawler, address: Address) -> Visit:
         return Visit(address, "forbidden", error=str(error), tally=Tally({"forbidden": 1}))
     except FetchFailed as error:
         return Visit(address, "failed", error=str(error), tally=Tally({"failed": 1}))
-    except (Stopped, SoleSearchError, SQLAlchemyError, OSError):
+    except (Stopped, SoleSearchError, SQLAlchemyError):
         raise  # no fault of this address
+    except OSError as error:  # what goes wrong on the wire is told as FetchFailed
+        raise CatalogueUnavailable(f"what {address.url} shows could not be stored ({error}); look at the room left for "
+                                   f"{crawler.store.folder}, then run the crawl again") from error
     except Exception as error:  # one answer that trips us must not stop this crawl and every resumed one
         log.exception("visiting %s", address.url)
         return Visit(address, "failed", tally=Tally({"failed": 1}),

@@ -113,6 +113,7 @@ class _Apart:
             try:
                 self._pipe.send(address)
             except OSError as error:
+                self._waiting.pop(address.id, None)
                 future.set_exception(FetchFailed(f"the visiting process ended ({error}); run the crawl again"))
         return future
 
