@@ -1,4 +1,5 @@
-"""The command line: the table of commands, and how errors leave it (0 done, 1 a sentence, 2 usage)."""
+"""The command line: the table of commands, and how errors leave it (0 done, 1 a sentence, 2 usage; see app/exits.py).
+"""
 
 import errno
 import importlib
@@ -7,7 +8,8 @@ import sys
 
 import click
 
-from catalogue.errors import SoleSearchError
+from app.exits import BUSY
+from catalogue.errors import Busy, SoleSearchError
 
 # Command → (module, one line of help). The module is imported when its command runs: `--help` imports none.
 COMMANDS = {
@@ -75,7 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except SoleSearchError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(BUSY if isinstance(error, Busy) else 1)
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:

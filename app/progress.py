@@ -1,5 +1,6 @@
-"""Progress bars of the command line, on standard error."""
+"""Progress bars of the command line, on standard error where that is a terminal."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,12 +10,24 @@ from tqdm import tqdm
 
 @contextmanager
 def counting(what: str, total: int | None = None, unit: str = "photo") -> Iterator[Callable[..., None]]:
-    """Yield a function of (done[, total]) that moves a bar."""
-    with tqdm(total=total, desc=what, unit=unit, dynamic_ncols=True, mininterval=0.3) as bar:
-        def move(done: int, of: int | None = None, **facts: Any) -> None:
-            if of is not None and bar.total != of:
-                bar.reset(of)
+    """Yield a function of (done[, total]) that moves a bar; there is none until it is called, from any thread."""
+    bars: list[tqdm[Any]] = []
+    turn = threading.Lock()
+
+    def move(done: int, of: int | None = None, **facts: Any) -> None:
+        with turn:
+            if not bars:
+                bars.append(tqdm(total=total if of is None else of, desc=what, unit=unit, dynamic_ncols=True,
+                                 mininterval=0.3, disable=None))
+            bar = bars[0]
+            if of is not None:
+                bar.total = of
             if facts:
                 bar.set_postfix(facts, refresh=False)
             bar.update(done - bar.n)
+
+    try:
         yield move
+    finally:
+        for bar in bars:
+            bar.close()

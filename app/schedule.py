@@ -13,6 +13,7 @@ from typing import Protocol
 from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session
 
+from app.exits import BUSY, WARNED
 from app.wiring import Stores
 from catalogue.errors import BadInput, NothingLive
 from catalogue.tables import CrawlRun, GalleryItem, Job, ProductPhoto, Shop, now
@@ -71,12 +72,18 @@ def photos_waiting(session: Session) -> int:
 
 @dataclass
 class Schedule:
-    """Starts what is due; `tick` is called again and again. Everything it must remember is in the catalogue."""
+    """Starts what is due; `tick` is called again and again. Everything it must remember is in the catalogue.
+
+    `codes` are the exit codes of the jobs that have ended. One that failed, or was somebody else's already, is not
+    started again for ten minutes.
+    """
 
     stores: Stores
     start: Callable[[Sequence[str]], Running] = start_command
     clock: Callable[[], datetime] = now
+    codes: set[int] = field(default_factory=set)
     _jobs: dict[str, Running] = field(default_factory=dict)
+    _resting: dict[str, datetime] = field(default_factory=dict)
 
     def __enter__(self) -> "Schedule":
         return self
@@ -93,6 +100,13 @@ class Schedule:
         """Whether anything is under way."""
         return bool(self._jobs)
 
+    @property
+    def code(self) -> int:
+        """The exit code of it all: 1 if a job failed, 3 if one had a warning to give."""
+        if self.codes - {0, WARNED, BUSY}:
+            return 1
+        return WARNED if WARNED in self.codes else 0
+
     def tick(self) -> int:
         """See what has ended and start what is due and not running; returns how many jobs were started."""
         self._reap()
@@ -102,7 +116,7 @@ class Schedule:
             due = due_shops(session, at)
         for shop in due:
             if sum(name.startswith("crawl ") for name in self._jobs) < self.stores.settings.crawls_at_once:
-                self._start(f"crawl {shop.name}", ["crawl", "--", str(shop.id)])
+                self._start(f"crawl {shop.name}", ["crawl", "--", str(shop.id)], at)
         if not any(name in self._jobs for name in (ADD, RETRAIN)):
             if self._retrain_is_due(at):
                 self._start(RETRAIN, ["retrain", *shlex.split(self.stores.settings.retrain_options)], at)
@@ -110,11 +124,11 @@ class Schedule:
                 self._start(ADD, ["index", "add"], at)
         return len(self._jobs) - before
 
-    def _start(self, name: str, arguments: Sequence[str], at: datetime | None = None) -> None:
-        if name in self._jobs:
+    def _start(self, name: str, arguments: Sequence[str], at: datetime) -> None:
+        if name in self._jobs or at < self._resting.get(name, at):
             return
         log.info("%s begins", name)
-        if at is not None:
+        if name in (ADD, RETRAIN):
             with Session(self.stores.database) as session, session.begin():
                 session.merge(Job(name=name, started_at=at, finished_at=None, outcome=""))
         self._jobs[name] = self.start(arguments)
@@ -125,11 +139,17 @@ class Schedule:
             if code is None:
                 continue
             del self._jobs[name]
-            log.log(logging.INFO if code == 0 else logging.WARNING, "%s ended with %d", name, code)
+            self.codes.add(code)
+            if code == BUSY:
+                log.info("%s was skipped: another process is at it", name)
+            else:
+                log.log(logging.INFO if code == 0 else logging.WARNING, "%s ended with %d", name, code)
+            if code > 0 and code != WARNED:  # one that was killed goes on where it was
+                self._resting[name] = self.clock() + _RETRY
             with Session(self.stores.database) as session, session.begin():
                 row = session.get(Job, name)
                 if row is not None:
-                    row.finished_at, row.outcome = self.clock(), f"exit {code}"
+                    row.finished_at, row.outcome = self.clock(), "skipped" if code == BUSY else f"exit {code}"
 
     def _retrain_is_due(self, at: datetime) -> bool:
         when = self.stores.settings.retrain
@@ -140,7 +160,8 @@ class Schedule:
             if row is None:  # the first time it is scheduled: it counts from now
                 session.add(Job(name=RETRAIN, started_at=at, finished_at=at, outcome="scheduled"))
                 return False
-            return next_time(when, row.started_at, at) <= at
+            # One that never finished was cut off: the command goes on where it was.
+            return row.finished_at is None or next_time(when, row.started_at, at) <= at
 
     def _add_is_due(self, at: datetime) -> bool:
         """Whether enough photos wait to be indexed, and the last try is not too recent to try again."""
@@ -151,7 +172,8 @@ class Schedule:
             return False
         with Session(self.stores.readers) as session:
             row = session.get(Job, ADD)
-            if row is not None and row.outcome != "exit 0" and at - row.started_at < _RETRY:
+            cut_off = row is not None and row.finished_at is None
+            if row is not None and not cut_off and row.outcome != "exit 0" and at - row.started_at < _RETRY:
                 return False
             return photos_waiting(session) >= self.stores.settings.add_after
 

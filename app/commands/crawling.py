@@ -18,19 +18,17 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.commands.shops import crawl_settings, shop_id
+from app.commands.shops import PUSHED, crawl_settings, shop_id
+from app.exits import BUSY, WARNED
 from app.progress import counting
 from app.settings import Settings, read_settings
 from app.wiring import Stores, open_stores
-from catalogue.errors import NotFound, SoleSearchError
+from catalogue.errors import Busy, NotFound, SoleSearchError
 from catalogue.tables import CrawlRun, Shop, now
 
 if TYPE_CHECKING:
     from crawler.report import CrawlProgress, CrawlReport
     from crawler.settings import CrawlSettings
-
-# Done, but with a warning: far fewer listings or photos than the crawl before.
-WARNED = 3
 
 
 class _Crawl(click.Group):
@@ -42,13 +40,23 @@ class _Crawl(click.Group):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of `run`, for these are what `crawl` takes, and the subcommands."""
+        click.Command.format_options(self.commands["run"], ctx, formatter)
+        self.format_commands(ctx, formatter)
 
-@click.group(cls=_Crawl)
+
+@click.group(cls=_Crawl, subcommand_metavar="[SHOPS]...")
 def crawl() -> None:
-    """Bring the catalogue up to date from its shops: `crawl [SHOP…]`, or show a report: `crawl report [RUN]`."""
+    """Bring the catalogue up to date from SHOPS (names or numbers; without any, all that are not paused), several side
+    by side. `crawl report` shows what the last crawls changed.
+
+    Killed at any moment, the same command goes on where it was. Exits 1 if a shop could not be crawled, 3 if a crawl
+    found far fewer listings or photos than the one before, 75 if another process crawls the shop already.
+    """
 
 
-@crawl.command()
+@crawl.command(hidden=True)
 @click.argument("shops", nargs=-1)
 @click.option("--due", is_flag=True, help="Only those whose schedule says so (for cron, systemd, Kubernetes).")
 @click.option("--dry-run", is_flag=True, help="Crawl into a throw-away catalogue and print what would be found.")
@@ -58,15 +66,12 @@ def crawl() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON report a shop.")
 def run(shops: tuple[str, ...], due: bool, dry_run: bool, jsonl: Path | None, photo_days: float | None,
         as_json: bool) -> None:
-    """Crawl SHOPS (names or numbers; without any, all that are not paused), several side by side.
-
-    Killed at any moment, the same command goes on where it was. Exits 1 if a shop could not be crawled, 3 if a crawl
-    found far fewer listings or photos than the one before.
-    """
+    """Crawl SHOPS (names or numbers; without any, all that are not paused); `crawl --help` says more."""
     stores = open_stores(read_settings())
-    numbers = [shop_id(stores, name) for name in shops] or _unpaused(stores)
+    numbers = [shop_id(stores, name) for name in shops] or _unpaused(stores, due)
     if due:
-        numbers = [number for number in numbers if number in _due(stores)]
+        now_due = _due(stores)
+        numbers = [number for number in numbers if number in now_due]
     settings = crawl_settings(stores.settings)
     if photo_days is not None:
         settings = replace(settings, photo_days=photo_days)
@@ -74,15 +79,19 @@ def run(shops: tuple[str, ...], due: bool, dry_run: bool, jsonl: Path | None, ph
         if dry_run:
             stores, numbers = _throw_away(stores, numbers, Path(place))
         began = now()
-        reports, problems = _crawl_all(stores, numbers, settings)
+        reports, problems = crawl_all(stores, numbers, settings, due and not dry_run)
         for report in reports:
-            click.echo(json.dumps(asdict(report)) if as_json else text_of(report))
+            # What stands on standard output is the listings alone, for whoever reads them from there.
+            click.echo(json.dumps(asdict(report)) if as_json else text_of(report), err=dry_run and jsonl is None)
         for problem in problems:
             click.echo(f"Error: {problem}", err=True)
         if jsonl is not None or dry_run:
             _write_listings(stores, numbers, began, jsonl)
-    if problems or any(report.state == "failed" for report in reports):
+    if any(not isinstance(problem, Busy) for problem in problems) or any(
+            report.state == "failed" for report in reports):
         raise click.exceptions.Exit(1)
+    if problems:
+        raise click.exceptions.Exit(BUSY)
     if any(report.warnings for report in reports):
         raise click.exceptions.Exit(WARNED)
 
@@ -128,12 +137,20 @@ def text_of(report: "CrawlReport") -> str:
     return "\n".join(lines)
 
 
-def _unpaused(stores: Stores) -> list[int]:
+def _unpaused(stores: Stores, due: bool) -> list[int]:
+    """All shops that may be crawled; where there are none, `NotFound` says why, or only a line if `due` ones are meant.
+    """
     with Session(stores.readers) as session:
-        found = list(session.scalars(select(Shop.id).where(~Shop.paused).order_by(Shop.id)))
-    if not found:
-        raise NotFound("there is no shop to crawl; add one with `solesearch shop add URL`")
-    return found
+        shops = session.scalars(select(Shop).where(~Shop.url.startswith(PUSHED)).order_by(Shop.id)).all()
+    found = [shop.id for shop in shops if not shop.paused]
+    if found:
+        return found
+    why = ("all shops are paused; take one up again with `solesearch shop resume NAME`" if shops else
+           "there is no shop to crawl; add one with `solesearch shop add URL`")
+    if not due:
+        raise NotFound(why)
+    click.echo(why, err=True)
+    return []
 
 
 def _due(stores: Stores) -> set[int]:
@@ -142,14 +159,17 @@ def _due(stores: Stores) -> set[int]:
         return {shop.id for shop in due_shops(session, now())}
 
 
-def _crawl_all(stores: Stores, numbers: Sequence[int],
-               settings: "CrawlSettings") -> tuple[list["CrawlReport"], list[str]]:
-    """Crawl shops side by side; returns the reports and what kept others from being crawled, in the shops' order."""
+def crawl_all(stores: Stores, numbers: Sequence[int], settings: "CrawlSettings",
+               while_due: bool) -> tuple[list["CrawlReport"], list[SoleSearchError]]:
+    """Crawl shops side by side; returns the reports and what kept others from being crawled, in the shops' order.
+
+    With `while_due`, shops that another process has crawled meanwhile, or crawls now, are left to it.
+    """
     from crawler.crawl import crawl as crawl_shop
     stop = threading.Event()
     shown: dict[int, CrawlProgress] = {}
     reports: list[CrawlReport] = []
-    problems: list[str] = []
+    problems: list[SoleSearchError] = []
 
     def crawl_in_turn(group: Sequence[int], move: Callable[[int, int], None]) -> None:
         def watch(number: int, progress: "CrawlProgress") -> None:
@@ -159,11 +179,18 @@ def _crawl_all(stores: Stores, numbers: Sequence[int],
             move(visited, visited + sum(one.pending for one in standing))
 
         for number in group:
+            if while_due and number not in _due(stores):
+                continue
             try:
-                reports.append(crawl_shop(stores.database, stores.photos, number, settings, partial(watch, number),
-                                          locks=stores.settings.data_dir / "locks", stop=stop, apart=True))
+                report = crawl_shop(stores.database, stores.photos, number, settings, partial(watch, number),
+                                    locks=stores.settings.data_dir / "locks", stop=stop, apart=True)
             except SoleSearchError as error:  # one shop's trouble is not another's
-                problems.append(str(error))
+                if not (while_due and isinstance(error, Busy)):
+                    problems.append(error)
+                continue
+            reports.append(report)
+            if number in shown and not report.stopped:
+                watch(number, replace(shown[number], pending=0))  # what was thought to be left was an estimate
 
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:

@@ -16,7 +16,8 @@ TICK_S = 5.0
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Do what is due now, wait for it, and exit.")
+@click.option("--once", is_flag=True, help="Do what is due now, wait for it and exit: 1 if a job failed, 3 if one "
+              "warned.")
 @click.option("--tick", default=TICK_S, show_default=True, help="Seconds between looks at what is due.")
 def schedule(once: bool, tick: float) -> None:
     """Crawl every shop by its schedule, add new photos to the live index, retrain by SOLESEARCH_RETRAIN.
@@ -39,7 +40,7 @@ def schedule(once: bool, tick: float) -> None:
             while running.tick() or running.busy:
                 if stop.wait(0.5):
                     break
-            return
+            raise click.exceptions.Exit(running.code)
         click.echo("the schedule is running; Ctrl-C ends it", err=True)
         while not stop.is_set():
             running.tick()

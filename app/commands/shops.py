@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from crawler.settings import CrawlSettings
     from crawler.shops import ShopPreview
 
+# The address of a shop that has no site: its listings come by `catalogue import`.
+PUSHED = "push:"
 _TOML = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -224,7 +226,7 @@ def _set_paused(name: str, paused: bool) -> None:
     number = shop_id(stores, name)
     with Session(stores.database) as session, session.begin():
         row = session.get_one(Shop, number)
-        if not paused and row.url.startswith("push:"):
+        if not paused and row.url.startswith(PUSHED):
             raise BadInput(f"{row.name} has no site to crawl; its listings come by `solesearch catalogue import`")
         row.paused = paused
         click.echo(f"{row.name} is {'paused' if paused else 'crawled again'}")

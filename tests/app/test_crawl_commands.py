@@ -1,5 +1,6 @@
 """`solesearch crawl`, its reports, and the schedule: whole commands against shops on loopback."""
 
+import io
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -15,13 +17,17 @@ from PIL import Image
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from app.cli import commands
+from app.cli import commands, main
+from app.commands.crawling import crawl_all
+from app.progress import counting
 from app.schedule import Schedule, check_schedules
 from app.settings import Settings
 from app.wiring import Stores, open_stores
 from catalogue.errors import BadInput
+from catalogue.files import lock
 from catalogue.products_csv import ProductRow, read_products, write_products
 from catalogue.tables import CrawlRun, Job, Listing, Shop, now
+from crawler.settings import CrawlSettings
 from demo.goods import read_goods
 from demo.shop import listen, make_shop
 from tests.conftest import encoded, picture
@@ -133,7 +139,8 @@ def test_a_dry_run_leaves_no_trace(run: Callable[..., Result], shop: Shopkeeper,
                                    tmp_path: Path) -> None:
     run("shop", "add", f"http://{shop.host}/", "--yes")
     found = run("crawl", "--dry-run")
-    lines = [json.loads(line) for line in found.stdout.splitlines() if line.startswith("{")]
+    lines = [json.loads(line) for line in found.stdout.splitlines()]  # nothing else stands there
+    assert "10 new" in found.stderr
     assert len(lines) == 10 and {line["brand"] for line in lines} == {"Tavero"} and len(lines[0]["photos"]) == 3
     with Session(stores.readers) as session:
         assert session.scalars(select(Listing)).all() == [] and session.scalars(select(CrawlRun)).all() == []
@@ -163,6 +170,70 @@ def test_only_due_shops_are_crawled(run: Callable[..., Result], shop: Shopkeeper
     with Session(stores.database) as session, session.begin():
         session.execute(update(CrawlRun).values(started_at=now() - timedelta(hours=7)))
     assert "10 same" in run("crawl", "--due").stdout
+
+
+def test_a_shop_that_another_crawler_did_meanwhile_is_not_due_any_more(
+        run: Callable[..., Result], shop: Shopkeeper, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOLESEARCH_CRAWLS_AT_ONCE", "1")
+    run("shop", "add", f"http://{shop.host}/", "--yes")
+    with Session(stores.database) as session, session.begin():
+        first = session.scalars(select(Shop)).one()
+        first.settings = {**first.settings, "schedule": "6h"}
+        session.add(Shop(name="Later", url="http://127.0.0.1:9/", settings={"schedule": "6h"}))
+    answers = shop.app
+
+    async def meanwhile(*request: Any) -> None:
+        with Session(stores.database) as session, session.begin():
+            if session.scalar(select(CrawlRun.id).where(CrawlRun.shop_id == 2)) is None:
+                session.add(CrawlRun(shop_id=2, state="done", finished_at=now()))
+        await answers(*request)
+
+    shop.app = meanwhile  # type: ignore[assignment]
+    found = run("crawl", "--due")
+    assert "10 new" in found.stdout and "Later" not in found.output
+
+
+def test_a_shop_that_another_process_crawls_is_a_code_of_its_own(
+        run: Callable[..., Result], shop: Shopkeeper, stores: Stores) -> None:
+    run("shop", "add", f"http://{shop.host}/", "--yes")
+    with lock(stores.settings.data_dir / "locks" / "crawl-1.lock", "the test"):
+        assert "already busy" in run("crawl", code=75).stderr
+    with lock(stores.runs / "retrain.lock", "the test"), pytest.raises(SystemExit) as left:
+        main(["retrain"])
+    assert left.value.code == 75
+
+
+def test_where_all_shops_are_paused_a_crawl_says_so(run: Callable[..., Result], shop: Shopkeeper) -> None:
+    assert run("crawl", "--due").stdout == ""
+    run("shop", "add", f"http://{shop.host}/", "--yes")
+    run("shop", "pause", "1")
+    assert "all shops are paused" in str(run("crawl", code=1).exception)
+    assert "all shops are paused" in run("crawl", "--due").stderr
+
+
+def test_the_help_of_crawl_has_its_options_on_one_screen(run: Callable[..., Result]) -> None:
+    said = run("crawl", "--help").stdout
+    assert "--due" in said and "--dry-run" in said and "report " in said and len(said.splitlines()) <= 30
+
+
+class Screen(io.StringIO):
+    """Where a terminal would be."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_is_for_terminals_and_for_something_to_do(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", screen := Screen())
+    assert crawl_all(stores, [], CrawlSettings(), False) == ([], []) and screen.getvalue() == ""
+    with counting("something") as move:
+        move(1, 3)
+        move(4, 4)
+    assert " 0/3 " in screen.getvalue() and " 4/4 " in screen.getvalue()
+    monkeypatch.setattr("sys.stderr", file := io.StringIO())
+    with counting("something") as move:
+        move(1, 3)
+    assert file.getvalue() == ""
 
 
 class Started:
@@ -215,6 +286,48 @@ def test_the_schedule_starts_what_is_due_once(stores: Stores) -> None:
     with Schedule(made, again, lambda: at[0]) as restarted:  # a restart knows what was done
         restarted.tick()
         assert [arguments[0] for arguments, _ in again.jobs] == ["crawl"]
+
+
+def test_a_retraining_that_a_restart_cut_off_goes_on_at_once(stores: Stores) -> None:
+    at = now() - timedelta(minutes=2)
+    with Session(stores.database) as session, session.begin():
+        session.add(Job(name="retrain", started_at=at, finished_at=None))
+    made = open_stores(Settings(**{**stores.settings.model_dump(), "retrain": "0 4 1 1 *"}))
+    start = Started()
+    with Schedule(made, start) as schedule:
+        assert schedule.tick() == 1 and start.jobs[0][0][0] == "retrain" and schedule.tick() == 0
+        start.jobs[0][1].code = 75
+        assert schedule.tick() == 0 and schedule.code == 0
+    with Session(stores.readers) as session:
+        assert session.get_one(Job, "retrain").outcome == "skipped"
+
+
+def test_a_schedule_run_once_ends_as_its_jobs_did(run: Callable[..., Result], stores: Stores,
+                                                  caplog: pytest.LogCaptureFixture) -> None:
+    with Session(stores.database) as session, session.begin():
+        session.add(Shop(name="Odd", url="http://odd.example/", settings={"adapter": "feed", "schedule": "6h"}))
+    with lock(stores.settings.data_dir / "locks" / "crawl-1.lock", "the test"):
+        run("schedule", "--once")
+    assert "crawl Odd was skipped" in caplog.text
+    run("schedule", "--once", code=1)
+    assert "crawl Odd ended with 1" in caplog.text
+
+
+def test_a_job_that_failed_rests(stores: Stores) -> None:
+    with Session(stores.database) as session, session.begin():
+        session.add(Shop(name="Often", url="http://often.example/", settings={"schedule": "6h"}))
+    at = [now() + timedelta(seconds=1)]
+    start = Started()
+    with Schedule(stores, start, lambda: at[0]) as schedule:
+        for code, rests in ((3, False), (-9, False), (1, True)):
+            schedule.tick()
+            start.jobs[-1][1].code = code
+            count = len(start.jobs)
+            schedule.tick()
+            assert (len(start.jobs) == count) is rests, code
+        assert schedule.code == 1
+        at[0] += timedelta(minutes=11)
+        assert schedule.tick() == 1
 
 
 def test_new_photos_are_added_to_the_live_index(trained: Stores) -> None:

@@ -1,6 +1,8 @@
 """Looking at shops of every kind over loopback, storing what was found, and the commands that do it."""
 
+import io
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,13 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from app.cli import main
+from app.commands.crawling import crawl_all
+from app.settings import read_settings
+from app.wiring import open_stores
 from catalogue.errors import BadInput, FetchFailed
 from catalogue.tables import Shop
 from crawler.shop_settings import ShopSettings, read_shop_settings, shop_settings, stored
-from crawler.shops import add_shop, look_at
+from crawler.shops import ShopPreview, add_shop, look_at
 from tests.crawler.conftest import Website
 
 FRONT = "<html><head><title>Shoes | Solely</title>{head}</head><body>{body}</body></html>"
@@ -165,6 +170,26 @@ def run(*words: str) -> int:
     with pytest.raises(SystemExit) as leave:
         main(list(words))
     return int(leave.value.code or 0)
+
+
+class Screen(io.StringIO):
+    """Where a terminal would be."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_bar_of_a_whole_crawl_ends_full(website: Website, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    front(website)
+    found = "".join(f"<url><loc>{website.url(f'/p/{number}')}</loc></url>" for number in range(55))
+    website.page("/sitemap.xml", f"<urlset>{found}</urlset>")
+    monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(tmp_path / "data"))
+    stores = open_stores(read_settings())
+    add_shop(stores.database, ShopPreview(website.url(), "Solely", ShopSettings(adapter="sitemap"), 55))
+    monkeypatch.setattr("sys.stderr", screen := Screen())
+    (report,), problems = crawl_all(stores, [1], website.settings(), False)
+    assert report.counters["gone"] == 55 and not problems
+    assert re.findall(r" (\d+)/(\d+) ", screen.getvalue())[-1] == ("56", "56")
 
 
 def test_a_shops_life_by_commands(website: Website, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
