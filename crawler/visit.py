@@ -135,13 +135,7 @@ def _visit_page(crawler: Crawler, address: Address) -> Visit:
 def _read(crawler: Crawler, address: Address, answer: Fetched, url: str) -> PageRead:
     if not _is_html(answer) or not same_site(answer.url, crawler.shop_url):
         return PageRead()
-    try:
-        return crawler.reader.read(answer.text, url, address.kind == "page", address.told, crawler.shop)
-    except (FetchFailed, Stopped):
-        raise
-    except Exception as error:  # one page that trips the readers must not stop this crawl and every resumed one
-        log.exception("reading %s", address.url)
-        raise FetchFailed(f"the page could not be read ({type(error).__name__}: {error}); please report it") from error
+    return crawler.reader.read(answer.text, url, address.kind == "page", address.told, crawler.shop)
 
 
 def _is_html(answer: Fetched) -> bool:

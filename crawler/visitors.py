@@ -1,7 +1,6 @@
 """Who makes the visits of a crawl: threads of this process, or of a process apart, while this one writes."""
 
 import logging
-import multiprocessing
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,12 +16,13 @@ from catalogue.errors import FetchFailed
 from catalogue.photos import PhotoStore
 from crawler.fetch import Fetcher
 from crawler.frontier import Address, Hold
+from crawler.processes import processes
 from crawler.reading import PageReader
 from crawler.settings import CrawlSettings
 from crawler.shop_settings import ShopSettings
 from crawler.visit import Crawler, Visit, visit
 
-READERS = 1
+READERS = 2
 log = logging.getLogger(__name__)
 
 
@@ -68,7 +68,7 @@ def visiting_here(plan: Plan) -> Iterator["_Here"]:
 @contextmanager
 def visiting_apart(plan: Plan) -> Iterator["_Apart"]:
     """Visits by threads of another process: fetching and reading do not wait for SQL, nor SQL for them."""
-    context = multiprocessing.get_context("spawn")
+    context = processes()
     ours, theirs = context.Pipe()
     child = context.Process(target=_work, args=(theirs, plan), name="visits")
     child.start()
