@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.commands.crawling import _crawl_all
+from app.commands.crawling import crawl_all
 from app.settings import Settings
 from app.wiring import Stores, open_stores
 from catalogue.tables import CrawlRun, FetchState, Listing, ProductPhoto, Shop
@@ -65,7 +65,7 @@ class Ordeal:
 
     def crawl_apart(self, **changes: Any) -> CrawlReport:
         """Crawl both as the command does: side by side, each visited by a process of its own."""
-        found, problems = _crawl_all(self.stores, [1, 2], self.settings(**changes))
+        found, problems = crawl_all(self.stores, [1, 2], self.settings(**changes), while_due=False)
         assert problems == []
         reports = {report.shop: report for report in found}
         self.unharmed(reports[self.good.host])
