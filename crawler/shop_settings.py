@@ -3,12 +3,15 @@
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from catalogue.errors import BadInput
 from crawler.due import check_schedule
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 Adapter = Literal["shopify", "woocommerce", "feed", "api", "sitemap", "pages"]
 FIELDS = ("title", "brand", "model_name", "group", "colour", "style_code", "gtin", "shoe_type", "category", "price",
@@ -45,6 +48,12 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _currency(text: str) -> str:
+    if not re.fullmatch(r"([A-Z]{3})?", text):
+        raise ValueError(f"{text!r} is no currency; write its three letters, like EUR")
+    return text
+
+
 Selector = Annotated[str, AfterValidator(_selector)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
@@ -68,7 +77,12 @@ class Limits(_Strict):
 
 
 class Follow(_Strict):
-    """Regular expressions on whole addresses: those of product pages, and those never to be visited."""
+    """Regular expressions, searched for in whole addresses.
+
+    Of what an adapter's answers or a sitemap list, only addresses with `product` are taken; a crawl of `pages` follows
+    all links as it must to find any product, and only `shop add` looks by it for a sample. None with `refuse` is ever
+    visited.
+    """
 
     product: Pattern = ""
     refuse: Pattern = ""
@@ -109,7 +123,7 @@ class ShopSettings(_Strict):
 
     adapter: Adapter = "pages"
     start: tuple[WebAddress, ...] = ()
-    currency: Annotated[str, Field(pattern=r"^([A-Z]{3})?$")] = ""
+    currency: Annotated[str, AfterValidator(_currency)] = ""
     brand: str = ""
     pages: Literal["auto", "always", "never"] = "auto"
     schedule: Annotated[str, AfterValidator(_schedule)] = ""
@@ -119,14 +133,19 @@ class ShopSettings(_Strict):
     api: ProductApi | None = None
 
 
+_TABLES: dict[str, type[BaseModel]] = {"": ShopSettings, "limits": Limits, "follow": Follow, "api": ProductApi}
+_SENTENCES = {"missing": "it must be given", "model_type": "it must be a table", "dict_type": "it must be a table",
+              "tuple_type": "it must be a list", "string_type": "it must be text",
+              **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "it must be a whole number"),
+              **dict.fromkeys(("float_parsing", "float_type"), "it must be a number")}
+
+
 def shop_settings(data: dict[str, Any]) -> ShopSettings:
     """Settings as stored or written; `BadInput` names the first that cannot be used."""
     try:
         found = ShopSettings.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"the shop setting {where!r} cannot be used: {first['msg']}") from error
+        raise BadInput(_complaint(error.errors()[0])) from error
     for name in (*found.select, *(found.api.fields if found.api else ()),
                  *(found.api.variant_fields if found.api else ())):
         if name not in (*FIELDS, "url"):
@@ -136,6 +155,17 @@ def shop_settings(data: dict[str, Any]) -> ShopSettings:
     if found.api is not None:
         _check_api(found.api)
     return found
+
+
+def _complaint(first: "ErrorDetails") -> str:
+    """What is wrong with a setting, in the words of a settings file."""
+    *table, name = (str(part) for part in first["loc"])
+    where = ".".join((*table, name))
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(_TABLES[".".join(table)].model_fields)
+        return f"there is no shop setting {where!r}; {f'[{table[0]}] takes' if table else 'there are'}: {known}"
+    told = first.get("ctx", {}).get("error") if first["type"] == "value_error" else _SENTENCES.get(first["type"])
+    return f"the shop setting {where!r} cannot be used: " + str(told or first["msg"].replace("Input should", "it must"))
 
 
 def _check_api(api: ProductApi) -> None:
@@ -148,9 +178,13 @@ def _check_api(api: ProductApi) -> None:
 def read_shop_settings(path: Path) -> ShopSettings:
     """Read a shop's TOML file; `BadInput` if it cannot be read or used."""
     try:
-        return shop_settings(tomllib.loads(path.read_text(encoding="utf-8")))
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadInput(f"{path} cannot be read as TOML: {error}") from error
+    try:
+        return shop_settings(data)
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
 
 
 def stored(settings: ShopSettings) -> dict[str, Any]:

@@ -166,6 +166,23 @@ def test_settings_as_data(tmp_path: Path) -> None:
             shop_settings(data)
 
 
+def test_a_setting_that_cannot_be_used_is_named_with_its_file_in_plain_words(tmp_path: Path) -> None:
+    file = tmp_path / "shop.toml"
+    for text, says in [('selekt = 1', "there is no shop setting 'selekt'; there are: adapter, start, "),
+                       ('[limits]\npagez = 3', "there is no shop setting 'limits.pagez'; [limits] takes: pages, items"),
+                       ('schedule = "often"', "the shop setting 'schedule' cannot be used: 'often' is no schedule"),
+                       ('currency = "euro"', "write its three letters"), ('[api]', "'api.url' cannot be used: it must"),
+                       ('[limits]\npages = 0', "it must be greater than 0"), ('start = "/"', "it must be a list"),
+                       ('[limits]\npages = "x"', "it must be a whole number"), ('limits = 3', "it must be a table"),
+                       ('[select]\ntittle = "h1"', "map 'tittle'; the fields are: title")]:
+        file.write_text(text)
+        with pytest.raises(BadInput) as refused:
+            read_shop_settings(file)
+        said = str(refused.value)
+        assert said.startswith(f"{file}: ") and says in said, said
+        assert not any(jargon in said for jargon in ("Value error", "Input", "permitted", "instance")), said
+
+
 def run(*words: str) -> int:
     with pytest.raises(SystemExit) as leave:
         main(list(words))
