@@ -103,8 +103,7 @@ def find_product(session: Session, name: str, merged: bool) -> Product:
     found = {product.id: product for number in ids
              for product in [session.get_one(Product, number) if merged else as_it_is_now(session, number)]}
     if not found:
-        raise NotFound(f"there is no product {name!r}; name it by its id or style code, as answers and "
-                       "`solesearch catalogue export` show them")
+        raise NotFound(f"there is no product {name!r}; name it by its style code, or by its id as answers show it")
     if len(found) > 1:
         raise BadInput(f"{name!r} is the style code of {len(found)} products "
                        f"({', '.join(map(str, sorted(found)))}); name one by its id")

@@ -43,7 +43,7 @@ class AddressGuard:
             for *_, address in found:
                 if not is_public(str(address[0])):
                     raise Forbidden(f"{host}:{port} leads to the address {address[0]}, which is not public; if it is "
-                                    f"meant, add {bare}:{port} to the allowed hosts")
+                                    f"meant, add {bare}:{port} to SOLESEARCH_ALLOW_HOSTS")
         return [(family, address) for family, _, _, _, address in found]
 
     def connect(self, host: str, port: int, timeout: float | None) -> socket.socket:

@@ -1,6 +1,7 @@
 """`solesearch crawl`: shops side by side into the catalogue, and the reports of crawls."""
 
 import json
+import re
 import signal
 import tempfile
 import threading
@@ -133,8 +134,15 @@ def text_of(report: "CrawlReport") -> str:
             lines.append(f"    … and {number - len(shown)} more")
     if report.failures:
         lines.append(f"  failed: {report.changes.get('failed', 0)}")
-        lines += [f"    {example}" for examples in report.failures.values() for example in examples]
+        lines += [f"    {_named_once(example)}" for examples in report.failures.values() for example in examples]
     return "\n".join(lines)
+
+
+def _named_once(failure: str) -> str:
+    """A failure, `address: sentence`, without the address in front of a sentence that names it, nor twice in it."""
+    url, _, sentence = failure.partition(": ")
+    before, *others = re.split(re.escape(url) + r"(?=[\s:;,)]|$)", sentence)
+    return f"{before}{url}{'it'.join(others)}" if others else failure
 
 
 def _unpaused(stores: Stores, due: bool) -> list[int]:

@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from app.cli import commands, main
-from app.commands.crawling import crawl_all
+from app.commands.crawling import crawl_all, text_of
 from app.progress import counting
 from app.schedule import Schedule, check_schedules
 from app.settings import Settings
@@ -27,6 +27,7 @@ from catalogue.errors import BadInput
 from catalogue.files import lock
 from catalogue.products_csv import ProductRow, read_products, write_products
 from catalogue.tables import CrawlRun, Job, Listing, Shop, now
+from crawler.report import CrawlReport
 from crawler.settings import CrawlSettings
 from demo.goods import read_goods
 from demo.shop import listen, make_shop
@@ -214,6 +215,19 @@ def test_where_all_shops_are_paused_a_crawl_says_so(run: Callable[..., Result], 
 def test_the_help_of_crawl_has_its_options_on_one_screen(run: Callable[..., Result]) -> None:
     said = run("crawl", "--help").stdout
     assert "--due" in said and "--dry-run" in said and "report " in said and len(said.splitlines()) <= 30
+
+
+@pytest.mark.parametrize(("failure", "said"), [
+    ("https://a.example/1: the shop answered 500", "https://a.example/1: the shop answered 500"),
+    ("https://a.example/1: https://a.example/1 could not be fetched: Timeout: nothing came of https://a.example/1",
+     "https://a.example/1 could not be fetched: Timeout: nothing came of it"),
+    ("https://a.example/x: the answer of https://a.example/x is no JSON (Expecting value)",
+     "the answer of https://a.example/x is no JSON (Expecting value)"),
+    *[("https://a.example/: https://a.example/1.jpg answered 404",) * 2],
+])
+def test_a_failure_names_its_address_once(failure: str, said: str) -> None:
+    report = CrawlReport(1, "Solely", "partial", {}, changes={"failed": 1}, failures={"": [failure]})
+    assert text_of(report).endswith(f"  failed: 1\n    {said}")
 
 
 class Screen(io.StringIO):

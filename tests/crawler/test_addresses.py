@@ -116,7 +116,7 @@ def test_every_address_of_a_host_is_checked_and_that_address_is_used(monkeypatch
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 80)),
     ]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
-    with pytest.raises(Forbidden, match=r"10\.0\.0\.1"):
+    with pytest.raises(Forbidden, match=r"10\.0\.0\.1.* add rebinding.example:80 to SOLESEARCH_ALLOW_HOSTS"):
         AddressGuard().addresses("rebinding.example", 80)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers[:1])
     assert AddressGuard().addresses("rebinding.example", 80) == [(socket.AF_INET, ("93.184.216.34", 80))]
