@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,10 @@ def list_(as_json: bool) -> None:
                                        "paused": row.paused, "adapter": row.settings.get("adapter", "pages"),
                                        "schedule": schedule, "last_run": run and _run_data(run)}, ensure_ascii=False))
                 continue
-            last = f"last crawl {run.started_at:%Y-%m-%d %H:%M} {run.state}" if run else "never crawled"
+            if row.url.startswith(PUSHED):
+                click.echo(f"{row.id:4d} {row.name:30} {count:6d} listings  pushed by `catalogue import`")
+                continue
+            last = f"last crawl {_clock(run.started_at)} {run.state}" if run else "never crawled"
             click.echo(f"{row.id:4d} {row.name:30} {count:6d} listings  {schedule or 'by hand':12}  {last}"
                        f"{'  paused' if row.paused else ''}")
 
@@ -78,21 +82,27 @@ def show(name: str, as_json: bool) -> None:
     number = shop_id(stores, name)
     with Session(stores.readers) as session:
         row = session.get_one(Shop, number)
-        runs = [_run_data(run) for run in _runs(session, number, 5)]
+        crawls = _runs(session, number, 5)
         found = {"id": row.id, "name": row.name, "url": row.url, "paused": row.paused,
-                 "listings": _listings(session, number), "settings": row.settings, "runs": runs}
+                 "listings": _listings(session, number), "settings": row.settings,
+                 "runs": [_run_data(run) for run in crawls]}
     if as_json:
         click.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    if row.url.startswith(PUSHED):
+        click.echo(f"{row.name} (shop {row.id})\n  {found['listings']} listings; pushed by `catalogue import`")
         return
     schedule = row.settings.get("schedule", "")
     click.echo(f"{row.name} (shop {row.id}), {row.url}{', paused' if row.paused else ''}\n"
                f"  {found['listings']} listings; crawled {f'by its schedule {schedule!r}' if schedule else 'by hand'}")
-    click.echo("settings:\n" + "".join(f"  {line}\n" for line in _as_toml(row.settings).splitlines()), nl=False)
-    click.echo("last crawls:" if runs else "never crawled")
-    for run in runs:
-        counts = ", ".join(f"{count} {what}" for what, count in run["counters"].items())
-        stopped = f" (stopped: {run['stopped']})" if run["stopped"] else ""
-        click.echo(f"  run {run['id']} {run['started'][:16].replace('T', ' ')} {run['state']}: {counts}{stopped}")
+    click.echo("settings:")
+    for line in _as_toml(row.settings).splitlines():
+        click.echo(f"  {line}".rstrip())
+    click.echo("last crawls:" if crawls else "never crawled")
+    for run in crawls:
+        counts = ", ".join(f"{count} {what}" for what, count in run.counters.items())
+        stopped = f" (stopped: {run.stopped})" if run.stopped else ""
+        click.echo(f"  run {run.id} {_clock(run.started_at)} {run.state}: {counts or 'nothing'}{stopped}")
 
 
 @shop.command()
@@ -219,6 +229,11 @@ def _runs(session: Session, number: int, most: int) -> list[CrawlRun]:
 def _run_data(run: CrawlRun) -> dict[str, Any]:
     return {"id": run.id, "state": run.state, "started": run.started_at.isoformat(), "stopped": run.stopped,
             "finished": run.finished_at and run.finished_at.isoformat(), "counters": run.counters}
+
+
+def _clock(moment: datetime) -> str:
+    """A moment by the clock on the wall, as schedules are meant."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M %Z}"
 
 
 def _set_paused(name: str, paused: bool) -> None:

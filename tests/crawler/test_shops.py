@@ -3,7 +3,10 @@
 import io
 import json
 import re
+import time
 import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from app.commands.crawling import crawl_all
 from app.settings import read_settings
 from app.wiring import open_stores
 from catalogue.errors import BadInput, FetchFailed
-from catalogue.tables import Shop
+from catalogue.tables import CrawlRun, Shop
 from crawler.shop_settings import ShopSettings, read_shop_settings, shop_settings, stored
 from crawler.shops import ShopPreview, add_shop, look_at
 from tests.crawler.conftest import Website
@@ -207,6 +210,38 @@ def test_the_bar_of_a_whole_crawl_ends_full(website: Website, tmp_path: Path, mo
     (report,), problems = crawl_all(stores, [1], website.settings(), False)
     assert report.counters["gone"] == 55 and not problems
     assert re.findall(r" (\d+)/(\d+) ", screen.getvalue())[-1] == ("56", "56")
+
+
+@pytest.fixture
+def seoul(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine whose clock on the wall is Seoul's."""
+    with monkeypatch.context() as there:
+        there.setenv("TZ", "Asia/Seoul")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+def test_shops_are_told_by_the_clock_on_the_wall_and_pushed_ones_as_such(
+        tmp_path: Path, seoul: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(tmp_path / "data"))
+    stores = open_stores(read_settings())
+    settings = {"adapter": "pages", "schedule": "6h", "limits": {"pages": 3}}
+    with Session(stores.database) as session, session.begin():
+        session.add(Shop(name="Solely", url="https://solely.example/", settings=settings, paused=True))
+        session.add(Shop(name="Corner", url="push:Corner", paused=True))
+        session.flush()
+        session.add(CrawlRun(shop_id=1, state="done", started_at=datetime(2031, 5, 6, 20, 30, tzinfo=UTC)))
+    assert run("shop", "list") == 0
+    solely, corner = capsys.readouterr().out.splitlines()
+    assert solely.endswith("6h            last crawl 2031-05-07 05:30 KST done  paused")
+    assert corner.endswith("0 listings  pushed by `catalogue import`")
+    assert run("shop", "show", "Solely") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert "  run 1 2031-05-07 05:30 KST done: nothing" in said and "  [limits]" in said
+    assert "" in said and "  " not in said
+    assert run("shop", "show", "Corner") == 0
+    assert capsys.readouterr().out == "Corner (shop 2)\n  0 listings; pushed by `catalogue import`\n"
 
 
 def test_a_shops_life_by_commands(website: Website, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
