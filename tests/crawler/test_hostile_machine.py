@@ -1,6 +1,7 @@
 """What goes wrong on this side: a visiting process that is shot, a disk that is full."""
 
 import io
+import multiprocessing
 import os
 import random
 import signal
@@ -23,25 +24,26 @@ from tests.crawler.ordeal import Ordeal, at_peace
 MANY = tuple(f"bad-{number}" for number in range(24))
 
 
-def children_of(parent: int) -> list[int]:
-    """The processes that a process began, and those that they began."""
-    listed = subprocess.run(["ps", "-ww", "-eo", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    found = [(int(pid), int(ppid), args) for pid, ppid, args in (line.split(None, 2) for line in listed.splitlines())]
-    return [pid for pid, ppid, args in found if ppid == parent and "spawn_main" in args]
+def processes_of_the_crawl() -> tuple[int, list[int]]:
+    """The process that makes the visits, and those that read pages for it."""
+    visits = next(child.pid for child in multiprocessing.active_children() if child.name == "visits" and child.pid)
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
+    # Readers are forked from a process that the visiting one began for that.
+    return visits, [pid for pid, parent in parents.items() if parents.get(parent) == visits]
 
 
 def crawl_shooting(ordeal: Ordeal, whom: str) -> CrawlReport:
-    """Crawl apart, with a bullet for the visiting process or its reader after the second address."""
+    """Crawl apart, with a bullet for the visiting process or a reader after the second address."""
     seen: list[CrawlProgress] = []
     shot: list[int] = []
 
     def watch(progress: CrawlProgress) -> None:
         seen.append(progress)
         if len(seen) == 2:
-            visits = children_of(os.getpid())
-            for pid in visits if whom == "visits" else [one for child in visits for one in children_of(child)]:
-                os.kill(pid, signal.SIGKILL)
-                shot.append(pid)
+            visits, readers = processes_of_the_crawl()
+            shot.append(visits if whom == "visits" else readers[0])
+            os.kill(shot[0], signal.SIGKILL)
 
     try:
         return crawl(ordeal.stores.database, ordeal.stores.photos, 1, ordeal.settings(total_timeout_s=20), watch,
