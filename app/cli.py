@@ -9,6 +9,7 @@ import sys
 import click
 
 from app.exits import BUSY
+from app.logs import log_from
 from catalogue.errors import Busy, SoleSearchError
 
 # Command → (module, one line of help). The module is imported when its command runs: `--help` imports none.
@@ -59,8 +60,7 @@ def commands(verbose: bool) -> None:
 
     Settings are environment variables (SOLESEARCH_DATA_DIR, SOLESEARCH_DATABASE_URL, …); the README lists them.
     """
-    level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    log_from(logging.INFO if verbose else logging.WARNING)
 
 
 def main(arguments: list[str] | None = None) -> None:

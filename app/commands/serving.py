@@ -1,7 +1,5 @@
 """`solesearch serve`: the HTTP service."""
 
-import logging
-import os
 import socket
 from contextlib import closing
 
@@ -10,6 +8,7 @@ from fastapi import FastAPI
 
 from app.api import create_app
 from app.live import LiveIndex
+from app.logs import log_from, service_level
 from app.settings import read_settings
 from app.wiring import open_stores
 from catalogue.errors import BadInput
@@ -24,7 +23,8 @@ from catalogue.errors import BadInput
 def serve(host: str, port: int | None, workers: int) -> None:
     """Serve the web page and the HTTP API until Ctrl-C."""
     import uvicorn
-    open_stores(read_settings())  # fail here, with a sentence, rather than in a worker
+    service_level()  # fail here, with a sentence, rather than in a worker
+    open_stores(read_settings())
     chosen = free_port(host, 8000) if port is None else port
     if port == 0:
         chosen = free_port(host, 49152)
@@ -38,7 +38,7 @@ def serve(host: str, port: int | None, workers: int) -> None:
 
 def application() -> FastAPI:
     """The application of one worker process, from the environment."""
-    logging.basicConfig(level=os.environ.get("SOLESEARCH_LOG", "INFO"), format="%(levelname)s %(name)s: %(message)s")
+    log_from(service_level())
     stores = open_stores(read_settings())
     return create_app(stores, LiveIndex(stores))
 

@@ -103,6 +103,28 @@ def test_a_taken_port_is_a_sentence(at: Stores, capsys: pytest.CaptureFixture[st
     assert "cannot listen on port" in capsys.readouterr().err
 
 
+def test_the_service_logs_its_own_lines_and_those_of_libraries_that_warn(tmp_path: Path) -> None:
+    def said(level: str) -> str:
+        folder = tmp_path / (level or "unset")
+        return subprocess.run(
+            [sys.executable, "-c", "from app.commands.serving import application; application(); import logging; "
+             "logging.getLogger('app.live').info('own'); logging.getLogger('faiss.loader').info('theirs'); "
+             "logging.getLogger('faiss.loader').warning('trouble')"], capture_output=True, text=True, check=True,
+            env={**os.environ, "SOLESEARCH_DATA_DIR": str(folder), "SOLESEARCH_LOG": level}).stderr
+
+    for level in ("", "info"):
+        assert said(level) == "INFO app.live: own\nWARNING faiss.loader: trouble\n"
+    assert "own" in said("DEBUG") and "theirs" in said("DEBUG") and "alembic" in said("DEBUG")
+    assert said("ERROR") == ""
+
+
+def test_a_level_of_logging_that_is_none_is_a_sentence(at: Stores, monkeypatch: pytest.MonkeyPatch,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOLESEARCH_LOG", "loud")
+    assert run("serve") == 1
+    assert "SOLESEARCH_LOG" in capsys.readouterr().err
+
+
 def test_a_database_of_the_future_is_refused(tmp_path: Path) -> None:
     import sqlite3
     with sqlite3.connect(tmp_path / "catalogue.db") as database:
