@@ -4,12 +4,13 @@
 
 Both crawl with equal concurrency, without delay, obey robots.txt, and store photo bytes as they come under their hash.
 Scrapy (the extra `bench`) writes JSON lines; SoleSearch keeps its catalogue: it also decodes every photo, reads
-pages by all its sources and commits each listing. `--profile` says where SoleSearch's time goes.
+pages by all its sources and commits each listing. Where its time goes is printed by process: writing (SQL), visits
+(HTTP, decoding and storing photos), readers (parsing and extraction), and starting those.
 """
 
 import argparse
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+# SoleSearch begins its visiting process, and that its readers, through a process that has everything loaded.
+_ROLES = {0: "writing", 2: "visits", 4: "readers"}
 
 
 def main() -> None:
@@ -33,6 +37,8 @@ def main() -> None:
         print(f"{row['crawler']:11} {row['listings']:6d} listings {row['photos']:6d} photos  {row['seconds']:7.1f} s  "
               f"{row['listings'] / row['seconds']:7.1f} listings/s  peak {row['peak_mb']:6.0f} MB  "
               f"CPU {row['cpu_s']:6.1f} s")
+        if row["crawler"] == "SoleSearch":
+            print(" " * 12 + ", ".join(f"{role} {seconds:.1f} s" for role, seconds in row["cpu_by_process"].items()))
     best = {name: max(row["listings"] / row["seconds"] for row in rows if row["crawler"] == name)
             for name in ("Scrapy", "SoleSearch")}
     print(f"SoleSearch runs at {best['SoleSearch'] / best['Scrapy']:.2f} × Scrapy's pace")
@@ -45,35 +51,44 @@ def _scrapy(url: str, folder: str, options: argparse.Namespace) -> list[str]:
 
 
 def _solesearch(url: str, folder: str, options: argparse.Namespace) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.crawl_once", url, folder, str(options.concurrency),
-            *(["--profile"] if options.profile else [])]
+    return [sys.executable, "-m", "benchmarks.crawl_once", url, folder, str(options.concurrency)]
 
 
 def _timed(command: list[str], folder: str, name: str) -> dict[str, Any]:
     """Run a crawler; what it found is counted from what it left, memory is that of all its processes together."""
-    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    began = time.perf_counter()
     child = subprocess.Popen(command)
-    peak = 0.0
+    peak, cpu = 0.0, dict[tuple[int, str], float]()
     while child.poll() is None:
-        peak = max(peak, sum(_memory_mb(process) for process in _family(child.pid)))
+        family = _family(child.pid)
+        peak = max(peak, sum(_memory_mb(process) for process, _ in family))
+        cpu.update({(process, _ROLES.get(depth, "starting")): _cpu_s(process) for process, depth in family})
         time.sleep(0.2)
     seconds = time.perf_counter() - began
     if child.returncode:
         sys.exit(f"{name} ended with {child.returncode}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     listings = Path(folder, "listings.jsonl").read_text().count("\n")
     photos = sum(1 for path in Path(folder, "photos").rglob("*") if path.is_file())
     return {"listings": listings, "photos": photos, "seconds": seconds, "peak_mb": peak,
-            "cpu_s": after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime}
+            "cpu_s": sum(cpu.values()),
+            "cpu_by_process": {role: sum(seconds for (_, its), seconds in cpu.items() if its == role)
+                               for role in dict.fromkeys(role for _, role in cpu)}}
 
 
-def _family(process: int) -> list[int]:
-    """A process and all that came of it (Linux)."""
+def _family(process: int, depth: int = 0) -> list[tuple[int, int]]:
+    """A process and all that came of it, each with the number of its ancestors in the family (Linux)."""
     children: list[int] = []
     for task in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):
             children += map(int, task.read_text().split())
-    return [process, *(one for child in children for one in _family(child))]
+    return [(process, depth), *(one for child in children for one in _family(child, depth + 1))]
+
+
+def _cpu_s(process: int) -> float:
+    with suppress(OSError):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _memory_mb(process: int) -> float:
@@ -103,7 +118,6 @@ def _options() -> argparse.Namespace:
     for name, default in (("listings", 2000), ("photos", 4), ("side", 480), ("concurrency", 8), ("padding", 0),
                           ("rounds", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
