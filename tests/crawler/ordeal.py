@@ -1,7 +1,7 @@
 """A hostile shop and a healthy one, crawled whole in peace and then side by side while the hostile one misbehaves."""
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from tests.crawler.hostile import Behave, HostileShop, opened
 from tests.postgres import Cluster
 
 GOOD = tuple(f"good-{number}" for number in range(8))
+_TIME_ENOUGH = {"timeout_s": 20.0, "total_timeout_s": 20.0}
 SOME = tuple(f"bad-{number}" for number in range(6))
 
 
@@ -42,26 +43,29 @@ class Ordeal:
 
     def crawl_alone(self, **changes: Any) -> CrawlReport:
         """Crawl the hostile shop."""
-        return crawl(self.stores.database, self.stores.photos, 1, self.settings(**changes),
-                     locks=self.stores.settings.data_dir / "locks")
+        return self._crawl(1, **changes)
 
     def crawl(self, **changes: Any) -> CrawlReport:
         """Crawl both shops side by side, in threads; the healthy one must be as it was."""
-        reports: dict[int, CrawlReport] = {}
+        report, other = self._both(**changes)
+        self.unharmed(other)
+        return report
 
-        def one(number: int, **also: Any) -> None:
-            reports[number] = crawl(self.stores.database, self.stores.photos, number, self.settings(**also),
-                                    locks=self.stores.settings.data_dir / "locks")
+    def make_peace(self) -> None:
+        """The first crawl of both shops, from which nothing may be lost."""
+        for first in self._both(**_TIME_ENOUGH):
+            assert first.complete and first.failures == {}
+        self.peace = self.kept()
 
-        # The healthy shop gets time enough on a busy machine: it is the other one that is put to the test.
-        beside = threading.Thread(target=one, args=(2,), kwargs={"timeout_s": 20, "total_timeout_s": 20})
-        beside.start()
-        try:
-            one(1, **changes)
-        finally:
-            beside.join()
-        self.unharmed(reports[2])
-        return reports[1]
+    def _both(self, **changes: Any) -> tuple[CrawlReport, CrawlReport]:
+        with ThreadPoolExecutor(1) as pool:
+            # The healthy shop gets time enough on a busy machine: it is the other one that is put to the test.
+            beside = pool.submit(self._crawl, 2, **_TIME_ENOUGH)
+            return self._crawl(1, **changes), beside.result()
+
+    def _crawl(self, number: int, **changes: Any) -> CrawlReport:
+        return crawl(self.stores.database, self.stores.photos, number, self.settings(**changes),
+                     locks=self.stores.settings.data_dir / "locks")
 
     def crawl_apart(self, **changes: Any) -> CrawlReport:
         """Crawl both as the command does: side by side, each visited by a process of its own."""
@@ -123,11 +127,7 @@ def at_peace(stores: Stores, slugs: tuple[str, ...] = SOME, photos: int = 1,
             for number, shop in ((1, bad), (2, good)):
                 session.add(Shop(id=number, name=shop.host, url=shop.url(), settings={"adapter": "sitemap"}))
                 session.flush()
-        for number in (1, 2):
-            first = crawl(stores.database, stores.photos, number,
-                          ordeal.settings(timeout_s=20, total_timeout_s=20), locks=stores.settings.data_dir / "locks")
-            assert first.complete and first.failures == {}
-        ordeal.peace = ordeal.kept()
+        ordeal.make_peace()
         yield ordeal
 
 

@@ -48,7 +48,7 @@ def test_whatever_a_busy_shop_asks_for_the_wait_is_bounded(status: int) -> None:
 def test_a_storm_of_429_ends_with_the_budget(stores: Stores, headers: dict[str, str]) -> None:
     with at_peace(stores) as ordeal:
         ordeal.bad.trouble["/p/*"] = give("slow down", status=429, **headers)
-        report = ordeal.crawl(retries=2, max_minutes=0.03)
+        report = ordeal.crawl(retries=2, max_minutes=0.02)
         assert report.stopped.startswith("the budget of") and not report.complete
         assert sum(ordeal.bad.asked[f"/p/{slug}"] for slug in SOME) < 4 * len(SOME)
         ordeal.nothing_is_lost()
@@ -116,6 +116,6 @@ def test_the_beginning_of_an_endless_robots_txt_counts(stores: Stores) -> None:
 def test_a_crawl_delay_of_years_ends_with_the_budget(stores: Stores) -> None:
     with at_peace(stores) as ordeal:
         ordeal.bad.trouble["/robots.txt"] = give("User-agent: *\nCrawl-delay: 1000000000\n", "text/plain")
-        report = ordeal.crawl(max_minutes=0.03)
+        report = ordeal.crawl(max_minutes=0.02)
         assert report.stopped.startswith("the budget of")
         ordeal.nothing_is_lost()
