@@ -164,7 +164,7 @@ class Schedule:
             return row.finished_at is None or next_time(when, row.started_at, at) <= at
 
     def _add_is_due(self, at: datetime) -> bool:
-        """Whether enough photos wait to be indexed, and the last try is not too recent to try again."""
+        """Whether enough photos wait to be indexed; ten minutes apart, for some that wait may be beyond reading."""
         try:
             if self.stores.releases.live_name("index") is None:
                 return False
@@ -172,8 +172,7 @@ class Schedule:
             return False
         with Session(self.stores.readers) as session:
             row = session.get(Job, ADD)
-            cut_off = row is not None and row.finished_at is None
-            if row is not None and not cut_off and row.outcome != "exit 0" and at - row.started_at < _RETRY:
+            if row is not None and row.finished_at is not None and at - row.started_at < _RETRY:
                 return False
             return photos_waiting(session) >= self.stores.settings.add_after
 

@@ -171,7 +171,7 @@ class _Run:
         self.failures = self.failures + 1 if visited.state == "failed" else 0
         self.done += 1
         if self.watch is not None:
-            left = len(self.flying) + self._count(FetchState.state == "pending") if self.done % 50 == 1 else None
+            left = self._count(FetchState.state == "pending") if self.done % 50 == 1 else None
             self.left = max(0, left if left is not None else self.left - 1)
             self.watch(CrawlProgress(self.before + self.done, self.left, address.url))
 

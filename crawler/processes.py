@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from multiprocessing.context import ForkServerContext
 
@@ -14,8 +15,9 @@ def processes() -> ForkServerContext:
     return context
 
 
-def end_with_parent() -> None:
-    """Let this process end with the one that began it, however that ends: nobody else would tell it to."""
+def belong_to_parent() -> None:
+    """Let this process end with the one that began it, however that ends; a Ctrl-C is that one's to answer."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
 
     def wait() -> None:

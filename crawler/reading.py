@@ -16,7 +16,7 @@ from crawler.facts import Facts
 from crawler.links import worth_following
 from crawler.listing import FoundPage, canonical, parse, read_page
 from crawler.pace import Stopped
-from crawler.processes import end_with_parent, processes
+from crawler.processes import belong_to_parent, processes
 from crawler.shop_settings import ShopSettings, stored
 
 PATIENCE_S = 20.0
@@ -163,7 +163,7 @@ class _Process:
 
 def _read_what_comes(pipe: Connection) -> None:
     """The reading process: answers every page with what it says, or with what went wrong."""
-    end_with_parent()
+    belong_to_parent()
     while True:
         try:
             page = pipe.recv()

@@ -16,7 +16,7 @@ from catalogue.errors import FetchFailed
 from catalogue.photos import PhotoStore
 from crawler.fetch import Fetcher
 from crawler.frontier import Address, Hold
-from crawler.processes import processes
+from crawler.processes import belong_to_parent, processes
 from crawler.reading import PageReader
 from crawler.settings import CrawlSettings
 from crawler.shop_settings import ShopSettings
@@ -149,6 +149,7 @@ class _Apart:
 
 def _work(pipe: Connection, plan: Plan) -> None:
     """The process apart: visits what comes through the pipe until it is told to stop or nobody is left to tell it."""
+    belong_to_parent()
     sending = threading.Lock()
 
     def send(number: int, future: "Future[Visit]") -> None:
@@ -168,7 +169,7 @@ def _work(pipe: Connection, plan: Plan) -> None:
 def _next(pipe: Connection) -> Address | None:
     try:
         came: Address | None = pipe.recv()
-    except (EOFError, OSError, KeyboardInterrupt):
+    except (EOFError, OSError):
         return None
     return came
 
