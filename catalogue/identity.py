@@ -117,11 +117,11 @@ def find_or_add_product(session: Session, own: str, said: Described, present: in
     if home is None:
         product = Product(key=codes.all()[0])
         session.add(product)
-        session.flush()
     else:
         product = as_it_is_now(session, home)
-    _register(session, codes, rows, product)
     _fill_in(product, said)
+    session.flush()
+    _register(session, codes, rows, product)
     session.flush()
     return product
 

@@ -16,7 +16,7 @@ _CELLS = 12
 _WORST = 4
 _MEAN_LIMIT = 5.0
 _WORST_LIMIT = 13.0
-_PROXY = 192
+PROXY = 192
 # How much of the larger picture, about its centre, a thumbnail may show.
 _CUTS = (1.0, 0.9, 0.8)
 _SAME_ASPECT = 0.03
@@ -37,13 +37,16 @@ class _Proxy:
         return self.width * self.height
 
 
-def keep_largest(images: Sequence[Image.Image]) -> list[int]:
+def keep_largest(images: Sequence[Image.Image], sizes: Sequence[tuple[int, int]] | None = None) -> list[int]:
     """The places of the photos to keep, in their order: of several that show the same picture only the largest.
+
+    Images may be smaller than the photos they stand for, by a decoder that gives no more than the `PROXY` pixels along
+    the shorter side that are asked for; the photos' own widths and heights are then `sizes`.
 
     A smaller photo that is the middle of a larger one, cut to another shape, is the same picture. Colours count:
     colourways in the same pose are different pictures.
     """
-    proxies = [_proxy(image) for image in images]
+    proxies = [_proxy(image, size) for image, size in zip(images, sizes or [one.size for one in images], strict=True)]
     kept: list[int] = []
     for place in sorted(range(len(images)), key=lambda number: (-proxies[number].area, number)):
         if not any(_same(proxies[other], proxies[place]) for other in kept):
@@ -51,13 +54,13 @@ def keep_largest(images: Sequence[Image.Image]) -> list[int]:
     return sorted(kept)
 
 
-def _proxy(image: Image.Image) -> _Proxy:
-    scale = _PROXY / min(image.size)
+def _proxy(image: Image.Image, of: tuple[int, int]) -> _Proxy:
+    scale = PROXY / min(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     # A strip a thousand times as long as high is no photo, and need not be exact.
-    small = image.convert("RGB").resize((min(size[0], 10 * _PROXY), min(size[1], 10 * _PROXY)),
+    small = image.convert("RGB").resize((min(size[0], 10 * PROXY), min(size[1], 10 * PROXY)),
                                         Image.Resampling.BOX, reducing_gap=2.0)
-    return _Proxy(image.width, image.height, small, _cells(small, (0.0, 0.0, float(small.width), float(small.height))))
+    return _Proxy(*of, small, _cells(small, (0.0, 0.0, float(small.width), float(small.height))))
 
 
 def _same(large: _Proxy, small: _Proxy) -> bool:

@@ -136,7 +136,7 @@ class _Run:
             except (TimeoutError, Stopped):
                 continue  # time to look at the budget
             self.flying.popleft()
-            record(self.engine, self.plan.hold, visited, self.mark)
+            record(self.engine, self.plan.hold, visited, self.mark, self.plan.settings.max_depth)
             self._note(address, visited)
         return stopped
 

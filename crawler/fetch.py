@@ -106,7 +106,11 @@ class Fetcher:
         for attempt in range(self.settings.retries + 1):
             with self._pace.turn(host, delay_s, self.stop):
                 began = time.monotonic()
-                answer = self._once(url, limit, headers)
+                try:
+                    answer = self._once(url, limit, headers)
+                except FetchFailed:  # a host that lets us wait in vain is a slow one
+                    self._pace.answered(host, time.monotonic() - began, busy=False)
+                    raise
             busy = answer.status in (429, 503)
             self._pace.answered(host, time.monotonic() - began, busy)
             if answer.status not in _TRY_AGAIN or attempt == self.settings.retries:

@@ -96,8 +96,11 @@ def still_held(session: Session, hold: Hold) -> None:
                    f"{STALE_S:.0f} s; let it finish")
 
 
-def add(session: Session, hold: Hold, targets: Sequence[Target], depth: int = 0) -> int:
-    """Put addresses on the run's frontier, those it knows already excepted; returns how many there was no room for."""
+def add(session: Session, hold: Hold, targets: Sequence[Target], depth: int = 0, max_depth: int = 0) -> int:
+    """Put addresses on the run's frontier, those it knows already excepted; returns how many there was no room for.
+
+    Pages whose `depth` is beyond `max_depth` count as such, too.
+    """
     if not targets:
         return 0
     room = MAX_ADDRESSES - (session.scalar(
@@ -112,7 +115,7 @@ def add(session: Session, hold: Hold, targets: Sequence[Target], depth: int = 0)
             row = known.get(target.url)
             if row is not None and row.run_id == hold.run_id and row.kind != "photo":
                 continue
-            if room <= 0:
+            if room <= 0 or (target.kind == "page" and depth > max_depth):
                 skipped += 1
                 continue
             room -= 1

@@ -53,7 +53,7 @@ def page_link(base: str, href: str) -> str:
 def base_of(soup: BeautifulSoup, url: str) -> str:
     """What relative addresses of the page are relative to: its `<base>`, else its own address."""
     tag = soup.find("base", href=True)
-    return urljoin(url, str(tag["href"])) if tag is not None else url
+    return (absolute(url, str(tag["href"])) if tag is not None else "") or url
 
 
 def same_site(one: str, other: str) -> bool:

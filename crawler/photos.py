@@ -11,7 +11,7 @@ from catalogue.errors import BadPhoto, FetchFailed
 from catalogue.listings import FoundPhoto
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.tables import FetchState, Listing, Photo, ProductPhoto, now
-from crawler.copies import keep_largest
+from crawler.copies import PROXY, keep_largest
 from crawler.fetch import Fetched, Fetcher
 from crawler.gallery import Picture
 
@@ -135,7 +135,9 @@ def _without_copies(store: PhotoStore, brought: list[Brought]) -> list[Brought]:
                     for number in (one, other)})
     if not alike or not any(one.outcome == "photos_new" for one in brought):
         return brought
-    keep = {alike[place] for place in keep_largest([store.image(had[number].sha256) for number in alike])}
+    keep = {alike[place] for place in keep_largest(
+        [store.image(had[number].sha256, enough=PROXY) for number in alike],
+        [(had[number].width, had[number].height) for number in alike])}
     return [Brought("photos_copies", useless=(*one.useless, one.photo.source_url))
             if number in alike and number not in keep and one.photo is not None else one
             for number, one in enumerate(brought)]

@@ -14,19 +14,19 @@ from crawler.visit import Visit
 _EVENT = insert(CrawlEvent)
 
 
-def record(engine: Engine, hold: Hold, visited: Visit, mark: str) -> None:
+def record(engine: Engine, hold: Hold, visited: Visit, mark: str, max_depth: int) -> None:
     """One transaction: what was found, the address's state, the counters. All of it, or none.
 
-    `mark` is the `reader_mark` that the page was read under.
+    `mark` is the `reader_mark` that the page was read under; links more than `max_depth` from the start are left out.
     """
     def write(session: Session) -> None:
         still_held(session, hold)
-        _write(session, hold, visited, mark)
+        _write(session, hold, visited, mark, max_depth)
 
     in_one_go(engine, write)
 
 
-def _write(session: Session, hold: Hold, visited: Visit, mark: str) -> None:
+def _write(session: Session, hold: Hold, visited: Visit, mark: str, max_depth: int) -> None:
     address = visited.address
     tally = Tally(dict(visited.tally.counts))
     if visited.state == "gone":
@@ -43,7 +43,7 @@ def _write(session: Session, hold: Hold, visited: Visit, mark: str) -> None:
         _event(session, hold.run_id, "failed", address.url, "", visited.error)
     if visited.useless:
         note_useless(session, hold, visited.useless)
-    tally.add("skipped", add(session, hold, visited.targets, address.depth + 1))
+    tally.add("skipped", add(session, hold, visited.targets, address.depth + 1, max_depth))
     finish(session, hold, address, visited.state, tally, status=visited.status, error=visited.error,
            validator=f"{mark} {visited.validator}" if visited.validator else "", keep_validator=visited.unchanged)
 

@@ -7,7 +7,6 @@ from crawler.adapters.entries import AdapterPage
 from crawler.facts import Facts
 from crawler.frontier import Target
 from crawler.reading import PageRead
-from crawler.settings import CrawlSettings
 from crawler.shop_settings import ShopSettings
 
 MAX_SITEMAP_DEPTH = 4
@@ -31,10 +30,8 @@ def too_deep(found: AdapterPage, depth: int, shop: ShopSettings) -> str:
     return f"it names sitemaps more than {MAX_SITEMAP_DEPTH} deep, which were left out"
 
 
-def link_targets(found: PageRead, url: str, depth: int, shop: ShopSettings, settings: CrawlSettings) -> list[Target]:
+def link_targets(found: PageRead, url: str, shop: ShopSettings) -> list[Target]:
     """The links of a page that may be followed, its own other name first."""
-    if depth >= settings.max_depth:
-        return []
     named = found.named.partition("#")[0]
     links = [named, *found.links] if named and named != url else list(found.links)
     return [Target(link, "page") for link in dict.fromkeys(links) if _may_follow(link, shop)]

@@ -123,7 +123,7 @@ def _visit_page(crawler: Crawler, address: Address) -> Visit:
         raise FetchFailed(f"the shop answered {answer.status}")
     visited = Visit(address, status=200, validator=answer.validator)
     found = _read(crawler, address, answer, tidy(answer.url) + (f"#{colour}" if colour else ""))
-    visited.targets = link_targets(found, tidy(answer.url), address.depth, crawler.shop, crawler.fetcher.settings)
+    visited.targets = link_targets(found, tidy(answer.url), crawler.shop)
     if found.named and found.named.partition("#")[0] != tidy(answer.url):
         visited.tally.add("duplicate")
     elif not found.products:

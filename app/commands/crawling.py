@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.commands.shops import PUSHED, crawl_settings, shop_id
@@ -24,7 +25,7 @@ from app.exits import BUSY, WARNED
 from app.progress import counting
 from app.settings import Settings, read_settings
 from app.wiring import Stores, open_stores
-from catalogue.errors import Busy, NotFound, SoleSearchError
+from catalogue.errors import Busy, CatalogueUnavailable, NotFound, SoleSearchError
 from catalogue.tables import CrawlRun, Shop, now
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _due(stores: Stores) -> set[int]:
 
 
 def crawl_all(stores: Stores, numbers: Sequence[int], settings: "CrawlSettings",
-               while_due: bool) -> tuple[list["CrawlReport"], list[SoleSearchError]]:
+              while_due: bool) -> tuple[list["CrawlReport"], list[SoleSearchError]]:
     """Crawl shops side by side; returns the reports and what kept others from being crawled, in the shops' order.
 
     With `while_due`, shops that another process has crawled meanwhile, or crawls now, are left to it.
@@ -195,6 +196,10 @@ def crawl_all(stores: Stores, numbers: Sequence[int], settings: "CrawlSettings",
             except SoleSearchError as error:  # one shop's trouble is not another's
                 if not (while_due and isinstance(error, Busy)):
                     problems.append(error)
+                continue
+            except SQLAlchemyError as error:
+                problems.append(CatalogueUnavailable(f"the catalogue could not be read or written while crawling shop "
+                                                     f"{number} ({error}); the next crawl goes on from there"))
                 continue
             reports.append(report)
             if number in shown and not report.stopped:

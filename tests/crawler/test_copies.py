@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from crawler.copies import keep_largest
+from catalogue.photos import read_image
+from crawler.copies import PROXY, keep_largest
 
 SHOP = Path(__file__).parents[2] / "demo" / "photos" / "shop"
 PHOTOS = sorted(SHOP.glob("*/1.jpg"))[::7]
@@ -61,3 +62,18 @@ def test_odd_pictures_do_no_harm() -> None:
            Image.new("1", (64, 999))]
     assert keep_largest(odd)
     assert keep_largest([]) == []
+
+
+def test_pictures_decoded_no_larger_than_needed_compare_as_whole_ones() -> None:
+    def drafted(image: Image.Image, width: int) -> Image.Image:
+        data = io.BytesIO()
+        image.resize((width, width * image.height // image.width)).save(data, "JPEG", quality=80)
+        return read_image(data.getvalue(), enough=PROXY)
+
+    folder = sorted(SHOP.iterdir())[0]
+    siblings = [Image.open(path / "1.jpg").convert("RGB") for path in SHOP.glob(f"{folder.name.rpartition('-')[0]}-*")]
+    # Every colourway in two sizes: the larger is kept, no colourway is taken for another.
+    seen = [drafted(image, width) for image in siblings for width in (600, 1600)]
+    sizes = [(width, width) for _ in siblings for width in (600, 1600)]
+    assert max(image.width for image in seen) < 1600
+    assert keep_largest(seen, sizes) == list(range(1, len(seen), 2))

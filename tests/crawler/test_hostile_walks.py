@@ -46,6 +46,7 @@ def test_links_deeper_than_the_depth_are_not_followed(stores: Stores) -> None:
         ordeal.bad.trouble["/c*"] = deeper
         report = ordeal.crawl(max_depth=9)
         assert not report.stopped and report.counters["same"] == len(SOME)
+        assert (report.counters["skipped"], report.complete) == (1, False)
         assert sum(count for path, count in ordeal.bad.asked.items() if path.startswith("/c")) == 9
         ordeal.nothing_is_lost()
 
