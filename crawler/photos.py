@@ -14,10 +14,21 @@ from catalogue.tables import FetchState, Listing, Photo, ProductPhoto, now
 from crawler.copies import PROXY, keep_largest
 from crawler.fetch import Fetched, Fetcher
 from crawler.gallery import Picture
+from crawler.workers import Workers
 
 MIN_SIDE = 64
 # Two renditions of one picture differ in a few of their difference hash's 64 bits.
 ALIKE_BITS = 10
+
+
+@dataclass(frozen=True)
+class Downloads:
+    """What bringing photos takes: where they are known, kept, asked for and decoded."""
+
+    engine: Engine
+    store: PhotoStore
+    fetcher: Fetcher
+    workers: Workers
 
 
 @dataclass(frozen=True)
@@ -52,53 +63,50 @@ _USELESS = select(FetchState.url).where(
     FetchState.url.in_(bindparam("urls", expanding=True)))
 
 
-def bring(engine: Engine, store: PhotoStore, fetcher: Fetcher, shop_id: int, listing_url: str,
-          pictures: Sequence[Picture]) -> list[Brought]:
+def bring(by: Downloads, shop_id: int, listing_url: str, pictures: Sequence[Picture]) -> list[Brought]:
     """Every photo of a listing in the order of `pictures`; failures are told, never raised.
 
     A photo that the listing already shows from the same address is not asked for again before `photo_days` have
     passed, and then with its validator. What is the same picture as a larger one is left out.
     """
-    pictures = pictures[:fetcher.settings.max_photos]
-    known = _known(engine, store, fetcher, shop_id, listing_url, [url for one in pictures for url in one.urls])
-    brought = [_one(store, fetcher, known, picture) for picture in pictures]
-    return _without_copies(store, brought)
+    pictures = pictures[:by.fetcher.settings.max_photos]
+    known = _known(by, shop_id, listing_url, [url for one in pictures for url in one.urls])
+    return _without_copies(by, listing_url, [_one(by, known, picture) for picture in pictures])
 
 
-def _known(engine: Engine, store: PhotoStore, fetcher: Fetcher, shop_id: int, listing_url: str,
-           urls: Sequence[str]) -> _Known:
-    fresh_after = now() - timedelta(days=fetcher.settings.photo_days)
-    with engine.execution_options(readonly=True).connect() as connection:
+def _known(by: Downloads, shop_id: int, listing_url: str, urls: Sequence[str]) -> _Known:
+    fresh_after = now() - timedelta(days=by.fetcher.settings.photo_days)
+    with by.engine.execution_options(readonly=True).connect() as connection:
         rows = connection.execute(_PHOTOS, {"shop": shop_id, "url": listing_url}).all()
         useless = frozenset(connection.scalars(_USELESS, {"shop": shop_id, "after": fresh_after, "urls": list(urls)}))
     found = [FoundPhoto(PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash),
                         row.source_url, row.validator, row.checked_at) for row in rows]
-    photos = {photo.source_url: photo for photo in found if store.holds(photo.facts)}
+    photos = {photo.source_url: photo for photo in found if by.store.holds(photo.facts)}
     return _Known(photos, useless, fresh_after)
 
 
-def _one(store: PhotoStore, fetcher: Fetcher, known: _Known, picture: Picture) -> Brought:
+def _one(by: Downloads, known: _Known, picture: Picture) -> Brought:
     """The largest rendition that can be had; the one that was taken before is taken again."""
     former = next((known.photos[url] for url in picture.urls if url in known.photos), None)
     if former is not None:
         if former.checked_at is not None and former.checked_at > known.fresh_after:
             return Brought("photos_known", former)
-        return _again(store, fetcher, former)
+        return _again(by, former)
     useless: list[str] = []
     last = Brought("photos_skipped")
     for url in picture.urls:
         if url in known.useless:
             continue
-        last = _download(store, fetcher, url)
+        last = _download(by, url)
         if last.photo is not None:
             break
         useless += last.useless
     return replace(last, useless=tuple(useless))
 
 
-def _again(store: PhotoStore, fetcher: Fetcher, former: FoundPhoto) -> Brought:
+def _again(by: Downloads, former: FoundPhoto) -> Brought:
     """Ask whether a photo's address still gives the same bytes; what cannot be had now is kept as it was."""
-    fresh = _download(store, fetcher, former.source_url, former.validator)
+    fresh = _download(by, former.source_url, former.validator)
     if fresh.photo is not None:
         return fresh
     if fresh.outcome == "photos_known":
@@ -106,41 +114,45 @@ def _again(store: PhotoStore, fetcher: Fetcher, former: FoundPhoto) -> Brought:
     return Brought(fresh.outcome, former, fresh.reason)
 
 
-def _download(store: PhotoStore, fetcher: Fetcher, url: str, validator: str = "") -> Brought:
+def _download(by: Downloads, url: str, validator: str = "") -> Brought:
     try:
-        answer = fetcher.get(url, fetcher.settings.max_photo_bytes, "image/*,*/*;q=0.5", validator)
+        answer = by.fetcher.get(url, by.fetcher.settings.max_photo_bytes, "image/*,*/*;q=0.5", validator)
         if answer.status == 304 and validator:
             return Brought("photos_known")
         if answer.status != 200:
             gone = (url,) if answer.status in (404, 410) else ()
             return Brought("photos_failed", reason=f"{url} answered {answer.status}", useless=gone)
-        return _stored(store, answer, url)
+        return _stored(by, answer, url)
     except BadPhoto as error:
         return Brought("photos_bad", reason=f"{url}: {error}", useless=(url,))
     except FetchFailed as error:
         return Brought("photos_failed", reason=str(error))
 
 
-def _stored(store: PhotoStore, answer: Fetched, url: str) -> Brought:
-    found = store.put(answer.body)
+def _stored(by: Downloads, answer: Fetched, url: str) -> Brought:
+    found = by.workers.run(url, by.store.put, answer.body)
     if min(found.width, found.height) < MIN_SIDE:
         return Brought("photos_bad", reason=f"{url} is only {found.width} × {found.height} pixels", useless=(url,))
     return Brought("photos_new", FoundPhoto(found, url, answer.validator, now()))
 
 
-def _without_copies(store: PhotoStore, brought: list[Brought]) -> list[Brought]:
+def _without_copies(by: Downloads, listing_url: str, brought: list[Brought]) -> list[Brought]:
     """Leave out what is the same picture as another, smaller; only looked for where new photos came."""
     had = {number: one.photo.facts for number, one in enumerate(brought) if one.photo is not None}
     alike = sorted({number for one, other in combinations(had, 2) if _may_be_copies(had[one], had[other])
                     for number in (one, other)})
     if not alike or not any(one.outcome == "photos_new" for one in brought):
         return brought
-    keep = {alike[place] for place in keep_largest(
-        [store.image(had[number].sha256, enough=PROXY) for number in alike],
-        [(had[number].width, had[number].height) for number in alike])}
+    largest = by.workers.run(listing_url, _largest, by.store, [had[number] for number in alike])
+    keep = {alike[place] for place in largest}
     return [Brought("photos_copies", useless=(*one.useless, one.photo.source_url))
             if number in alike and number not in keep and one.photo is not None else one
             for number, one in enumerate(brought)]
+
+
+def _largest(store: PhotoStore, photos: Sequence[PhotoFacts]) -> list[int]:
+    return keep_largest([store.image(photo.sha256, enough=PROXY) for photo in photos],
+                        [(photo.width, photo.height) for photo in photos])
 
 
 def _may_be_copies(one: PhotoFacts, other: PhotoFacts) -> bool:

@@ -20,11 +20,12 @@ from crawler.frontier import Address, Hold, Target
 from crawler.links import same_site, tidy
 from crawler.listing import FoundPage, told_page
 from crawler.pace import Stopped
-from crawler.photos import bring
-from crawler.reading import PageRead, PageReader, reader_mark
+from crawler.photos import Downloads, bring
+from crawler.reading import PageRead, read_html, reader_mark
 from crawler.report import Tally
 from crawler.shop_settings import ShopSettings
 from crawler.targets import answer_targets, link_targets, too_deep
+from crawler.workers import Workers
 
 log = logging.getLogger(__name__)
 GONE = (404, 410)
@@ -38,7 +39,7 @@ class Crawler:
     engine: Engine
     store: PhotoStore
     fetcher: Fetcher
-    reader: PageReader
+    workers: Workers
     hold: Hold
     shop_url: str
     shop: ShopSettings
@@ -135,7 +136,8 @@ def _visit_page(crawler: Crawler, address: Address) -> Visit:
 def _read(crawler: Crawler, address: Address, answer: Fetched, url: str) -> PageRead:
     if not _is_html(answer) or not same_site(answer.url, crawler.shop_url):
         return PageRead()
-    return crawler.reader.read(answer.text, url, address.kind == "page", address.told, crawler.shop)
+    return crawler.workers.run(address.url, read_html, answer.text, url, address.kind == "page", address.told,
+                               crawler.shop)
 
 
 def _is_html(answer: Fetched) -> bool:
@@ -147,8 +149,8 @@ def _take(crawler: Crawler, visited: Visit, products: Sequence[FoundPage]) -> No
     """Fetch the photos of the products found and note what became of each."""
     reasons: list[str] = []
     for page in products:
-        brought = bring(crawler.engine, crawler.store, crawler.fetcher, crawler.hold.shop_id, page.listing.url,
-                        page.photos)
+        brought = bring(Downloads(crawler.engine, crawler.store, crawler.fetcher, crawler.workers),
+                        crawler.hold.shop_id, page.listing.url, page.photos)
         for one in brought:
             visited.tally.add(one.outcome)
             visited.useless += one.useless

@@ -17,12 +17,12 @@ from catalogue.photos import PhotoStore
 from crawler.fetch import Fetcher
 from crawler.frontier import Address, Hold
 from crawler.processes import belong_to_parent, processes
-from crawler.reading import PageReader
 from crawler.settings import CrawlSettings
 from crawler.shop_settings import ShopSettings
 from crawler.visit import Crawler, Visit, visit
+from crawler.workers import Workers
 
-READERS = 2
+WORKERS = 2
 log = logging.getLogger(__name__)
 
 
@@ -53,9 +53,9 @@ def visiting_here(plan: Plan) -> Iterator["_Here"]:
     """Visits by threads of this process."""
     engine = open_database(plan.database)
     try:
-        with (Fetcher(plan.settings) as fetcher, PageReader(READERS) as reader,
+        with (Fetcher(plan.settings) as fetcher, Workers(WORKERS) as workers,
               ThreadPoolExecutor(plan.settings.concurrency, "visits") as pool):
-            here = _Here(pool, Crawler(engine, PhotoStore(plan.photos), fetcher, reader, plan.hold, plan.shop_url,
+            here = _Here(pool, Crawler(engine, PhotoStore(plan.photos), fetcher, workers, plan.hold, plan.shop_url,
                                        plan.shop))
             try:
                 yield here
@@ -93,7 +93,7 @@ class _Here:
 
     def stop(self) -> None:
         self._crawler.fetcher.stop.set()
-        self._crawler.reader.stop()
+        self._crawler.workers.stop()
 
 
 class _Apart:
