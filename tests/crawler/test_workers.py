@@ -32,7 +32,7 @@ def test_an_error_that_nobody_foresaw_is_told_with_the_address() -> None:
 
 def test_a_process_that_ends_costs_its_task_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     with Workers(1) as pool:
-        with pytest.raises(FetchFailed, match="shoes.example/bomb"):
+        with pytest.raises(FetchFailed, match=r"shoes\.example/bomb"):
             pool.run("http://shoes.example/bomb", os._exit, 9)
         assert pool.run("http://shoes.example/", int, "7") == 7
         monkeypatch.setattr(workers, "PATIENCE_S", 0.2)
