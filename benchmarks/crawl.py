@@ -4,8 +4,8 @@
 
 Both crawl with equal concurrency, without delay, obey robots.txt, and store photo bytes as they come under their hash.
 Scrapy (the extra `bench`) writes JSON lines; SoleSearch keeps its catalogue: it also decodes every photo, reads
-pages by all its sources and commits each listing. Where its time goes is printed by process: writing (SQL), visits
-(HTTP, decoding and storing photos), readers (parsing and extraction), and starting those.
+pages by all its sources and commits each listing. Where its time goes is printed by process: writing (SQL),
+fetching (HTTP), parsing pages and decoding photos, and starting those.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 # SoleSearch begins its visiting process, and that its readers, through a process that has everything loaded.
-_ROLES = {0: "writing", 2: "visits", 4: "readers"}
+_ROLES = {0: "writing", 2: "fetching", 4: "parsing and decoding"}
 
 
 def main() -> None:
