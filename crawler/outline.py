@@ -17,9 +17,9 @@ _STRUCK_STYLE = re.compile(r"text-decoration[^;]*line-through", re.I)
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _SKIPPED = {"script", "style", "template", "svg", "iframe", "object", "head", "math", "textarea"}
 _BLOCKS = {"div", "p", "li", "td", "th", "dd", "dt", "section", "article", "main", "ul", "ol", "dl", "table", "tr",
-           "form",
-           "fieldset", "h1", "h2", "h3", "h4", "h5", "h6", "header", "footer", "nav", "aside", "figure", "figcaption",
-           "select", "option", "button", "body", "legend", "details", "summary", "blockquote", "label", "html", "tbody"}
+           "form", "fieldset", "h1", "h2", "h3", "h4", "h5", "h6", "header", "footer", "nav", "aside", "figure",
+           "figcaption", "select", "option", "button", "body", "legend", "details", "summary", "blockquote", "label",
+           "html", "tbody"}
 _CHROME = {"header", "footer", "nav", "aside"}
 _STRUCK = {"del", "s", "strike"}
 _NO_REGION = {"img", "a", "button", "input", "source", "picture", "label", "option"}

@@ -15,6 +15,8 @@ from catalogue.database import open_database
 from catalogue.tables import Table
 from crawler.settings import CrawlSettings
 from demo.shop import listen
+from tests.crawler.ordeal import Ordeal, shared_peace
+from tests.postgres import Cluster
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -115,3 +117,19 @@ def engine(tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Engine]:
         Table.metadata.create_all(opened)
     yield opened
     opened.dispose()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, wanted_cluster: Cluster | None) -> Iterator[Ordeal]:
+    """A hostile and a healthy shop, crawled in peace, for all tests of a module."""
+    with shared_peace(tmp_path_factory.mktemp("shared"), wanted_cluster) as made:
+        yield made
+
+
+@pytest.fixture
+def ordeal(shared: Ordeal) -> Iterator[Ordeal]:
+    """Tests whose crawls all come to an end share one catalogue."""
+    shared.bad.asked.clear()
+    yield shared
+    shared.bad.trouble.clear()
+    shared.nothing_is_lost()

@@ -1,6 +1,5 @@
 """Shops that say no, later or nonsense: storms of 429, odd Retry-After, robots.txt of every unkind sort."""
 
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,27 +9,11 @@ from crawler.robots import MAX_BYTES
 from crawler.settings import CrawlSettings
 from tests.crawler import hostile
 from tests.crawler.hostile import Behave, HostileShop, bomb, drip, endless, give, hang_up, opened, raw, redirect
-from tests.crawler.ordeal import SOME, Ordeal, at_peace, shared_peace
-from tests.postgres import Cluster
+from tests.crawler.ordeal import SOME, Ordeal, at_peace
 
 LATER = ("3600", "315576000", "9" * 400, "9" * 5000, "-5", "1e9", "nan", "soon", "", "Fri, 31 Dec 9999 23:59:59 GMT",
          "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 99999 07:28:00 GMT", "Wed, 21 Oct 2015 99:99:99 +999999999",
          "Wed, 99 Foo 0 0:0:0")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, wanted_cluster: Cluster | None) -> Iterator[Ordeal]:
-    with shared_peace(tmp_path_factory.mktemp("shared"), wanted_cluster) as made:
-        yield made
-
-
-@pytest.fixture
-def ordeal(shared: Ordeal) -> Iterator[Ordeal]:
-    """Tests whose crawls all come to an end share one catalogue."""
-    shared.bad.asked.clear()
-    yield shared
-    shared.bad.trouble.clear()
-    shared.nothing_is_lost()
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -1,7 +1,6 @@
 """Sitemaps that never end, explode, lie or go in circles: what can be read is, and what is not seen is not missed."""
 
 import gzip
-from collections.abc import Iterator
 
 import pytest
 
@@ -21,27 +20,11 @@ from tests.crawler.hostile import (
     sitemap_index,
     urlset,
 )
-from tests.crawler.ordeal import SOME, Ordeal, at_peace, shared_peace
-from tests.postgres import Cluster
+from tests.crawler.ordeal import SOME, Ordeal, at_peace
 
 XML = "application/xml"
 LAUGHS = ('<!DOCTYPE lolz [<!ENTITY l0 "shoes shoes shoes">' + "".join(
     f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10)) + "]><urlset><url><loc>&l9;</loc></url></urlset>")
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, wanted_cluster: Cluster | None) -> Iterator[Ordeal]:
-    with shared_peace(tmp_path_factory.mktemp("shared"), wanted_cluster) as made:
-        yield made
-
-
-@pytest.fixture
-def ordeal(shared: Ordeal) -> Iterator[Ordeal]:
-    """Tests whose crawls all come to an end share one catalogue."""
-    shared.bad.asked.clear()
-    yield shared
-    shared.bad.trouble.clear()
-    shared.nothing_is_lost()
 
 
 UNREADABLE: dict[str, tuple[Behave, str]] = {
