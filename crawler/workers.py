@@ -154,8 +154,8 @@ def _work(pipe: Connection) -> None:
     while True:
         try:
             what, args, kwargs = pipe.recv()
-        except EOFError:
-            return
+        except (EOFError, OSError):
+            return  # whoever asked is gone
         answer: object
         try:
             answer = what(*args, **kwargs)
@@ -165,4 +165,7 @@ def _work(pipe: Connection) -> None:
             answer = _Refused(error)
         except Exception as error:  # one page that trips us must not stop this crawl and every resumed one
             answer = _Tripped(f"{type(error).__name__}: {error}", traceback.format_exc())
-        pipe.send(answer)
+        try:
+            pipe.send(answer)
+        except OSError:
+            return

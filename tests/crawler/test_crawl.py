@@ -190,9 +190,12 @@ from crawler.settings import CrawlSettings
 place, host = Path(sys.argv[1]), sys.argv[2]
 engine = open_database(f"sqlite:///{place}/catalogue.db")
 settings = CrawlSettings(delay_s=0, allow_hosts=frozenset([host]))
-report = crawl(engine, PhotoStore(place / "photos"), 1, settings, lambda progress: print(progress.visited, flush=True),
-               locks=place)
-print(report.state, flush=True)
+
+def step(progress):
+    print(progress.visited, flush=True)
+    sys.stdin.readline()  # goes on when it is told to
+
+crawl(engine, PhotoStore(place / "photos"), 1, settings, step, locks=place)
 """
 
 
@@ -210,10 +213,12 @@ def test_a_killed_crawl_goes_on_and_ends_the_same(
     add_shop(other, preview)
     draw = random.Random(7)
     for _ in range(3):
-        child = subprocess.Popen([sys.executable, "-c", PROGRAM, str(place), host], stdout=subprocess.PIPE, text=True)
-        assert child.stdout is not None
-        for _ in range(draw.randrange(1, 5)):
+        child = subprocess.Popen([sys.executable, "-c", PROGRAM, str(place), host], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, text=True, bufsize=1)
+        assert child.stdout is not None and child.stdin is not None
+        for _ in range(draw.randrange(1, 4)):
             child.stdout.readline()
+            child.stdin.write("on\n")
         time.sleep(draw.random() * 0.03)
         child.kill()
         child.wait()
