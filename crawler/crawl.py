@@ -24,7 +24,7 @@ from crawler.discovery import named_sitemaps
 from crawler.fetch import Fetcher
 from crawler.frontier import BEAT_S, Address, Hold, Target, add, count, held, pending, still_held
 from crawler.pace import Stopped
-from crawler.reading import reader_mark
+from crawler.pages.reading import reader_mark
 from crawler.recording import record
 from crawler.report import CrawlProgress, CrawlReport, Tally, read_report, shrunk
 from crawler.settings import CrawlSettings

@@ -13,7 +13,7 @@ from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.tables import FetchState, Listing, Photo, ProductPhoto, now
 from crawler.copies import PROXY, keep_largest
 from crawler.fetch import Fetched, Fetcher
-from crawler.gallery import Picture
+from crawler.pages.gallery import Picture
 from crawler.workers import Workers
 
 MIN_SIDE = 64

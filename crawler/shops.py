@@ -13,8 +13,8 @@ from catalogue.tables import Shop
 from crawler import adapters
 from crawler.fetch import Fetched, Fetcher
 from crawler.links import looks_like_product, page_link, tidy
-from crawler.listing import FoundPage, parse, read_page, told_page
-from crawler.opengraph import site_name
+from crawler.pages.listing import FoundPage, parse, read_page, told_page
+from crawler.pages.opengraph import site_name
 from crawler.probing import SOFTWARE, Shopfront, Ways, find_way
 from crawler.settings import CrawlSettings
 from crawler.shop_settings import Adapter, ShopSettings, shop_settings, stored

@@ -6,7 +6,7 @@ from crawler.adapters import needs_page
 from crawler.adapters.entries import AdapterPage
 from crawler.facts import Facts
 from crawler.frontier import Target
-from crawler.reading import PageRead
+from crawler.pages.reading import PageRead
 from crawler.shop_settings import ShopSettings
 
 MAX_SITEMAP_DEPTH = 4

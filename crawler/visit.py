@@ -18,10 +18,10 @@ from crawler.delisting import on_page
 from crawler.fetch import Fetched, Fetcher
 from crawler.frontier import Address, Hold, Target
 from crawler.links import same_site, tidy
-from crawler.listing import FoundPage, told_page
 from crawler.pace import Stopped
+from crawler.pages.listing import FoundPage, told_page
+from crawler.pages.reading import PageRead, read_html, reader_mark
 from crawler.photos import Downloads, bring
-from crawler.reading import PageRead, read_html, reader_mark
 from crawler.report import Tally
 from crawler.shop_settings import ShopSettings
 from crawler.targets import answer_targets, link_targets, too_deep

@@ -19,7 +19,7 @@ from catalogue.errors import BadInput, FetchFailed
 from crawler import adapters
 from crawler.adapters.entries import AdapterPage, Entry, from_json, to_json
 from crawler.facts import Facts
-from crawler.listing import told_page
+from crawler.pages.listing import told_page
 from crawler.shop_settings import ShopSettings, shop_settings
 
 ANSWERS = sorted((Path(__file__).parent / "pages").glob("*.answer"))

@@ -5,12 +5,12 @@ from decimal import Decimal
 import pytest
 
 from crawler.facts import Facts, clean, currency_in, gtin, merged, money, style_code
-from crawler.gallery import pictures
 from crawler.links import absolute, page_link, same_site, tidy, worth_following
-from crawler.listing import parse
 from crawler.offers import availability, sale_of
-from crawler.outline import outline
-from crawler.renditions import same_picture
+from crawler.pages.gallery import pictures
+from crawler.pages.listing import parse
+from crawler.pages.outline import outline
+from crawler.pages.renditions import same_picture
 
 
 @pytest.mark.parametrize(

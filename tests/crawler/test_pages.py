@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from crawler.facts import Facts
-from crawler.listing import FoundPage, canonical, parse, read_page, told_page
+from crawler.pages.listing import FoundPage, canonical, parse, read_page, told_page
 from crawler.shop_settings import ShopSettings, shop_settings
 
 PAGES = sorted((Path(__file__).parent / "pages").glob("*.html"))

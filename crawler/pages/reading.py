@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from crawler.facts import Facts
 from crawler.links import worth_following
-from crawler.listing import FoundPage, canonical, parse, read_page
+from crawler.pages.listing import FoundPage, canonical, parse, read_page
 from crawler.shop_settings import ShopSettings, stored
 
 # Raise it when the extraction learns something that unchanged pages should be read again for.

@@ -7,19 +7,19 @@ from bs4 import BeautifulSoup
 
 from catalogue.identity import plain
 from catalogue.listings import FoundListing
-from crawler.breadcrumb import category_of
 from crawler.facts import Facts, merged
-from crawler.gallery import Picture, pictures
-from crawler.heuristics import from_heuristics, looks_like_product
-from crawler.jsonld import jsonld_nodes
 from crawler.links import base_of, page_link, same_site
-from crawler.microdata import microdata_nodes
-from crawler.opengraph import from_opengraph, is_product
-from crawler.outline import Outline, outline
-from crawler.product_nodes import is_list, product_facts
-from crawler.selectors import from_selectors
+from crawler.pages.breadcrumb import category_of
+from crawler.pages.gallery import Picture, pictures
+from crawler.pages.heuristics import from_heuristics, looks_like_product
+from crawler.pages.jsonld import jsonld_nodes
+from crawler.pages.microdata import microdata_nodes
+from crawler.pages.opengraph import from_opengraph, is_product
+from crawler.pages.outline import Outline, outline
+from crawler.pages.product_nodes import is_list, product_facts
+from crawler.pages.selectors import from_selectors
+from crawler.pages.woo_page import from_variations
 from crawler.shop_settings import ShopSettings
-from crawler.woo_page import from_variations
 
 _NO_SETTINGS = ShopSettings()
 # What is true of every colourway that a page sells.

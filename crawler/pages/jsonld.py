@@ -5,7 +5,7 @@ import json
 import re
 from typing import Any
 
-from crawler.outline import Outline
+from crawler.pages.outline import Outline
 
 _WRAPPING = re.compile(r"^\s*(?:<!--|(?://|/\*)?\s*<!\[CDATA\[\s*(?:\*/)?)|(?:-->|(?://|/\*)?\s*\]\]>\s*(?:\*/)?)\s*;?\s*$")
 _LONGEST = 2_000_000

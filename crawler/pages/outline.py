@@ -10,8 +10,8 @@ from bs4 import BeautifulSoup, NavigableString, Tag
 from bs4.element import PreformattedString
 
 from crawler.facts import clean
-from crawler.traits import names_of, traits
-from crawler.words import OTHERS_HEADING
+from crawler.pages.traits import names_of, traits
+from crawler.pages.words import OTHERS_HEADING
 
 _STRUCK_STYLE = re.compile(r"text-decoration[^;]*line-through", re.I)
 _HIDDEN_STYLE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from crawler.facts import clean, gtin, style_code
-from crawler.outline import Outline, Run
-from crawler.words import LABELS
+from crawler.pages.outline import Outline, Run
+from crawler.pages.words import LABELS
 
 _COLON = re.compile(r"\s*[:\uff1a]\s*")
 _BRAND_NAMES = re.compile(r"(^|[-_ ])(brand|vendor|manufacturer|marke|hersteller|marque|maker)([-_](name|link|title"

@@ -9,7 +9,7 @@ from typing import Any
 from bs4 import NavigableString, Tag
 
 from crawler.facts import clean
-from crawler.outline import Outline, text_of
+from crawler.pages.outline import Outline, text_of
 
 _ADDRESS = {"a": "href", "area": "href", "link": "href", "img": "src", "audio": "src", "video": "src", "source": "src",
             "embed": "src", "iframe": "src", "object": "data", "track": "src"}

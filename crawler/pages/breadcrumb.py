@@ -10,10 +10,10 @@ from catalogue.identity import plain
 from crawler.facts import clean
 from crawler.links import page_link
 from crawler.offers import many
-from crawler.outline import Outline, text_of
-from crawler.product_nodes import all_nodes, text_in, types_of
-from crawler.traits import names_of
-from crawler.words import HOME
+from crawler.pages.outline import Outline, text_of
+from crawler.pages.product_nodes import all_nodes, text_in, types_of
+from crawler.pages.traits import names_of
+from crawler.pages.words import HOME
 
 _MARKS = " >/›»|→·•<‹»❯⟩\\-–:"
 _SURE = re.compile(r"crumb|ariane|パンくず|위치", re.I)

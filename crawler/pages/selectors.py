@@ -6,13 +6,13 @@ from typing import Any
 
 from bs4 import BeautifulSoup, Tag
 
-from crawler.choices import read_sizes, size_in
 from crawler.facts import Facts, clean, currency_code, currency_in, gtin, money
-from crawler.gallery import largest
 from crawler.links import absolute
 from crawler.offers import availability
-from crawler.outline import Outline, text_of
-from crawler.words import BUY, IN_STOCK, SOLD_OUT
+from crawler.pages.choices import read_sizes, size_in
+from crawler.pages.gallery import largest
+from crawler.pages.outline import Outline, text_of
+from crawler.pages.words import BUY, IN_STOCK, SOLD_OUT
 
 _TEXTS = {"title": 500, "brand": 200, "model_name": 300, "group": 200, "colour": 200, "style_code": 100,
           "shoe_type": 100}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from crawler.facts import currency_in, money
-from crawler.outline import Outline, Run
-from crawler.words import FORMER, NOT_A_PRICE, PRICE_LABEL
+from crawler.pages.outline import Outline, Run
+from crawler.pages.words import FORMER, NOT_A_PRICE, PRICE_LABEL
 
 _NUMBER = r"\d{1,3}(?:[.,'’ \u00a0\u202f\u2009]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d{1,2})?"
 _MARK = (r"₩|￦|원|€|£|US ?\$|CA ?\$|AU ?\$|NZ ?\$|HK ?\$|NT ?\$|R\$|C\$|A\$|S\$|\$|¥|￥|円|元|zł|Kč|Ft\b|₹|₫|฿|₽|₺"

@@ -6,7 +6,7 @@ from typing import Any
 from catalogue.identity import plain
 from crawler.facts import Facts, clean, money, style_code
 from crawler.links import absolute
-from crawler.outline import Outline, text_of
+from crawler.pages.outline import Outline, text_of
 
 _COLOURS = ("colour", "color", "farbe", "couleur", "색상", "컬러", "カラー", "kleur", "colore")
 _SIZES = ("size", "größe", "groesse", "taille", "pointure", "사이즈", "サイズ", "maat", "talla", "taglia", "shoe")

@@ -8,7 +8,7 @@ from catalogue.identity import plain
 from crawler.facts import Facts, clean, currency_code, gtin, money, style_code
 from crawler.links import absolute
 from crawler.offers import availability
-from crawler.outline import Outline
+from crawler.pages.outline import Outline
 
 _PRICE = ("product:sale_price:amount", "product:price:amount", "og:price:amount", "product:price", "og:price")
 _FORMER = ("product:original_price:amount", "og:price:standard_amount", "og:original_price:amount")

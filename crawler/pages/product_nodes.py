@@ -9,7 +9,7 @@ from catalogue.identity import plain
 from crawler.facts import Facts, clean, gtin, style_code
 from crawler.links import MAX_URL, absolute, page_link
 from crawler.offers import Sale, many, sale_of, size_text, together
-from crawler.outline import Outline
+from crawler.pages.outline import Outline
 
 Node = dict[str, Any]
 _MOST_NODES, _MOST_VARIANTS, _MOST_COLOURS = 500, 2_000, 100

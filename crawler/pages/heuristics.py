@@ -1,15 +1,15 @@
 """The product of a page that says nothing to machines: what a visitor sees, read as shops usually show it."""
 
 from catalogue.identity import plain
-from crawler.breadcrumb import shown_category
-from crawler.choices import available, can_choose, says_sold_out, sizes_of
 from crawler.facts import Facts
-from crawler.gallery import own_pictures
-from crawler.labelled import labelled
-from crawler.opengraph import kind
-from crawler.outline import Outline
-from crawler.prices import visible_price
-from crawler.words import CART
+from crawler.pages.breadcrumb import shown_category
+from crawler.pages.choices import available, can_choose, says_sold_out, sizes_of
+from crawler.pages.gallery import own_pictures
+from crawler.pages.labelled import labelled
+from crawler.pages.opengraph import kind
+from crawler.pages.outline import Outline
+from crawler.pages.prices import visible_price
+from crawler.pages.words import CART
 
 _NO_PRODUCT = {"article", "blog", "profile", "video.other", "video", "book", "music.song"}
 

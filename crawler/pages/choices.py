@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from bs4 import Tag
 
 from crawler.facts import clean
-from crawler.outline import Outline, short_text
-from crawler.traits import names_of
-from crawler.words import BUY, IN_STOCK, SIZE, SIZE_LABEL, SOLD_OUT
+from crawler.pages.outline import Outline, short_text
+from crawler.pages.traits import names_of
+from crawler.pages.words import BUY, IN_STOCK, SIZE, SIZE_LABEL, SOLD_OUT
 
 _ITEMS = {"option", "button", "li", "label", "a", "span", "div", "input", "td"}
 _OFF = re.compile(r"(?:^|[-_ ])(?:is-?)?(?:disabled?|sold-?_?out|unavailable|out-?_?of-?_?stock|no-?_?stock"

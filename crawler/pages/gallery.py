@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from bs4 import Tag
 
 from crawler.links import absolute
-from crawler.outline import Outline, Seen
-from crawler.renditions import is_photo, original, same_picture, size_named
+from crawler.pages.outline import Outline, Seen
+from crawler.pages.renditions import is_photo, original, same_picture, size_named
 
 _PICTURE = re.compile(r"\.(jpe?g|png|webp|avif|gif)$", re.I)
 _ZOOMS = ("data-large_image", "data-zoom-image", "data-zoom", "data-zoom-src", "data-full", "data-large", "data-big",
