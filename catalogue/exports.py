@@ -1,8 +1,6 @@
 """The catalogue written as JSON lines that `catalogue import` reads back: listings, and products that were imported."""
 
 import gzip
-import os
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +11,7 @@ from typing import IO, Any
 from sqlalchemy import ColumnElement, Engine, select
 from sqlalchemy.orm import Session
 
-from catalogue.files import PARTIAL, sync_folder, write_file
+from catalogue.files import new_file, write_file
 from catalogue.gallery_items import merged
 from catalogue.imports import ImportReport
 from catalogue.photos import PhotoStore
@@ -54,24 +52,13 @@ def export_lines(engine: Engine, store: PhotoStore, path: Path, photos: bool = T
 
 @contextmanager
 def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears at `path` whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=PARTIAL, dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            if path.suffix == ".gz":
-                with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
-                    yield packed  # type: ignore[misc]
-            else:
-                yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    """A file that appears at `path` whole or not at all, compressed if named `.gz`."""
+    with new_file(path) as file:
+        if path.suffix == ".gz":
+            with gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as packed:
+                yield packed  # type: ignore[misc]
+        else:
+            yield file
 
 
 def _lines(session: Session, shops: Sequence[int], since: datetime | None) -> Iterator[Line]:

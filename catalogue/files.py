@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from catalogue.errors import Busy
 
@@ -16,24 +17,26 @@ PARTIAL = ".partial-"
 
 
 def write_file(path: Path, data: bytes, settle: bool = True) -> None:
-    """Put `data` at `path` whole or not at all; what stood there before stays until the new bytes are on disk.
+    """Put `data` at `path`, as `new_file` does."""
+    with new_file(path, settle) as file:
+        file.write(data)
+
+
+@contextmanager
+def new_file(path: Path, settle: bool = True) -> Iterator[IO[bytes]]:
+    """A file that appears at `path` whole or not at all; what stood there before stays until the new bytes are on disk.
 
     Without `settle` nobody waits for the disk: whatever kills the process, the file is whole, but a power cut within
     the next seconds may lose it or leave it empty. For what can be had again, and is checked before it is used.
     """
     temporary = path.with_name(f"{PARTIAL}{uuid.uuid4().hex}")
     try:
-        try:
-            handle = _create(temporary)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = _create(temporary)
-        with open(handle, "wb", buffering=0) as file:
-            left = memoryview(data)
-            while left:
-                left = left[file.write(left):]
+        with _created(temporary) as file:
+            yield file
+            file.flush()
+            os.fchmod(file.fileno(), 0o644)
             if settle:
-                os.fsync(handle)
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -42,8 +45,12 @@ def write_file(path: Path, data: bytes, settle: bool = True) -> None:
         sync_folder(path.parent)
 
 
-def _create(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+def _created(path: Path) -> IO[bytes]:
+    try:
+        return path.open("xb")
+    except FileNotFoundError:  # most folders are there already: looking first would cost every file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
 
 
 @contextmanager

@@ -88,8 +88,9 @@ def _known(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, plac
     else:
         rows = rows.where(ProductPhoto.origin == _origin(path, line))
     with Session(engine.execution_options(readonly=True)) as session:
-        return {url: FoundPhoto(PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash), url)
-                for url, row in session.execute(rows) if store.path(row.sha256).is_file()}
+        found = {url: PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash)
+                 for url, row in session.execute(rows)}
+    return {url: FoundPhoto(facts, url) for url, facts in found.items() if store.holds(facts)}
 
 
 def _save(path: Path, line: PushedLine, photos: Sequence[FoundPhoto], session: Session) -> None:
