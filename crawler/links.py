@@ -53,7 +53,12 @@ def page_link(base: str, href: str) -> str:
 def base_of(soup: BeautifulSoup, url: str) -> str:
     """What relative addresses of the page are relative to: its `<base>`, else its own address."""
     tag = soup.find("base", href=True)
-    return (absolute(url, str(tag["href"])) if tag is not None else "") or url
+    return based(url, str(tag["href"])) if tag is not None else url
+
+
+def based(url: str, href: str) -> str:
+    """What a `<base>` makes of a page's address; one that leads off the web counts for nothing."""
+    return absolute(url, href) or url
 
 
 def same_site(one: str, other: str) -> bool:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import urljoin
 
 from bs4 import BeautifulSoup, NavigableString, Tag
 from bs4.element import PreformattedString
 
 from crawler.facts import clean
+from crawler.links import based
 from crawler.pages.traits import names_of, traits
 from crawler.pages.words import OTHERS_HEADING
 
@@ -143,7 +143,7 @@ def _along(soup: BeautifulSoup, found: Outline) -> tuple[list[Tag], list[Tag]]:
     seconds: list[Tag] = []
     # The tree's own chain of elements: several times as fast as its iterators.
     element: object = soup.contents[0] if soup.contents else None
-    based = False
+    has_base = False
     while element is not None:
         if isinstance(element, Tag):
             name, attributes = element.name, element.attrs
@@ -158,8 +158,8 @@ def _along(soup: BeautifulSoup, found: Outline) -> tuple[list[Tag], list[Tag]]:
                 firsts.append(element)
             elif name in _HEADINGS or "aria-level" in attributes:
                 seconds.append(element)
-            elif name == "base" and not based and "href" in attributes:
-                based, found.base = True, _joined(found.url, str(attributes["href"]))
+            elif name == "base" and not has_base and "href" in attributes:
+                has_base, found.base = True, based(found.url, str(attributes["href"]))
             elif name == "title" and not found.page_title:
                 found.page_title = clean(element.get_text())
             elif name == "html":
@@ -172,13 +172,6 @@ def _along(soup: BeautifulSoup, found: Outline) -> tuple[list[Tag], list[Tag]]:
                 found.variations.append(element)
         element = element.next_element  # type: ignore[attr-defined]
     return firsts, seconds
-
-
-def _joined(url: str, href: str) -> str:
-    try:
-        return urljoin(url, href)
-    except ValueError:
-        return url
 
 
 def _choose_heading(found: Outline, firsts: list[Tag]) -> Tag | None:

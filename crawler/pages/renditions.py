@@ -3,8 +3,6 @@
 import re
 from urllib.parse import SplitResult, parse_qsl, unquote, urljoin, urlsplit, urlunsplit
 
-from crawler.copies import keep_largest as keep_largest
-
 _EXTENSION = r"(?=\.(?:jpe?g|png|webp|avif|gif|bmp|tiff?)(?:\.(?:webp|avif))?$)"
 # Parameters that ask for a size, a quality or a crop of the same picture.
 _SIZE_NAMES = {"w", "h", "width", "height", "wid", "hei", "size", "sw", "sh", "quality", "q", "fit", "crop", "dpr",

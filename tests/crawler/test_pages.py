@@ -120,3 +120,11 @@ def _told(found: FoundPage) -> dict[str, object]:
         if name in told:
             told[name] = format(told[name], "f")
     return {**told, "photos": [picture.urls[0] for picture in found.photos]}
+
+
+@pytest.mark.parametrize("base", ["file:///", "data:text/html,x", "http://[::1", "javascript:0"])
+def test_a_base_that_leads_off_the_web_counts_for_nothing(base: str) -> None:
+    page = (f'<base href="{base}"><h1>Runner 5</h1><script type="application/ld+json">{{"@type": "Product", '
+            '"name": "Runner 5", "image": "/1.jpg", "offers": {"price": 5, "priceCurrency": "EUR"}}</script>')
+    found, = read_page(parse(page), "https://shoes.example/p/5")
+    assert [picture.urls[0] for picture in found.photos] == ["https://shoes.example/1.jpg"]
