@@ -16,13 +16,12 @@ from sqlalchemy.orm import Session
 from app.exits import BUSY, WARNED
 from app.wiring import Stores
 from catalogue.errors import BadInput, NothingLive
+from catalogue.holding import SILENT
 from catalogue.tables import CrawlRun, GalleryItem, Job, ProductPhoto, Shop, now
 from crawler.due import next_time
 from crawler.shop_settings import shop_settings
 
 ADD, RETRAIN = "index add", "retrain"
-# A crawl that gives no sign of life for so long was killed: it is gone on with at once.
-_SILENT = timedelta(seconds=60)
 _RETRY = timedelta(minutes=10)
 log = logging.getLogger(__name__)
 
@@ -58,7 +57,7 @@ def _is_due(shop: Shop, run: CrawlRun | None, at: datetime) -> bool:
     if not schedule:
         return False
     if run is not None and run.state == "running":
-        return at - run.beat_at > _SILENT
+        return at - run.beat_at > SILENT  # it was killed, and is gone on with at once
     last = None if run is None else run.started_at if run.finished_at is not None else run.beat_at
     return next_time(schedule, last, shop.created_at) <= at
 

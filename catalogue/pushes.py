@@ -15,7 +15,7 @@ from catalogue.imports import Fetch, ImportReport, read_photo, replace_photos
 from catalogue.listings import FoundPhoto, save_listing
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.pushed_lines import PushedLine, PushedPhoto, read_line
-from catalogue.tables import Listing, Photo, ProductPhoto, Shop
+from catalogue.tables import PUSHED, Listing, Photo, ProductPhoto, Shop
 from catalogue.transactions import in_one_go
 
 NAMES = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
@@ -112,7 +112,7 @@ def _shop(session: Session, name: str) -> int:
     """The shop of that name; one that is only pushed has no site to crawl, and is paused from the start."""
     row = session.scalar(select(Shop).where(Shop.name == name))
     if row is None:
-        row = Shop(name=name, url=f"push:{name}", paused=True)
+        row = Shop(name=name, url=f"{PUSHED}{name}", paused=True)
         session.add(row)
         session.flush()
     return row.id

@@ -1,7 +1,6 @@
 """A shop leaves the catalogue: its listings, crawls and photos, at once; products keep their rows and numbers."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Engine, delete, select
@@ -10,13 +9,12 @@ from sqlalchemy.orm import Session
 from catalogue.errors import Busy, NotFound
 from catalogue.files import lock
 from catalogue.gallery_items import note_changes
+from catalogue.holding import place_of, works_elsewhere
 from catalogue.identity import listing_code
 from catalogue.photos import PhotoStore
 from catalogue.queries import portions
 from catalogue.sweeping import drop_unused
-from catalogue.tables import CrawlEvent, CrawlRun, FetchState, Listing, Price, ProductCode, ProductPhoto, Shop, now
-
-_SILENT = timedelta(seconds=60)
+from catalogue.tables import CrawlEvent, CrawlRun, FetchState, Listing, Price, ProductCode, ProductPhoto, Shop
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,8 @@ def _refuse_if_crawled(session: Session, shop_id: int, locks: Path) -> None:
     """The lock speaks for this machine; crawlers elsewhere show by their beat that they work."""
     if session.get(Shop, shop_id, with_for_update=True) is None:
         raise NotFound(f"there is no shop {shop_id}; `solesearch shop list` names those there are")
-    place = (locks / "place").read_text() if (locks / "place").is_file() else "nowhere"
     for run in session.scalars(select(CrawlRun).where(CrawlRun.shop_id == shop_id, CrawlRun.holder != "")):
-        if not run.holder.startswith(f"{place}/") and now() - run.beat_at < _SILENT:
+        if works_elsewhere(run, place_of(locks)):
             raise Busy(f"shop {shop_id} is being crawled from another machine; stop that crawl, then try again")
 
 

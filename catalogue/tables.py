@@ -55,8 +55,12 @@ class Table(DeclarativeBase):
     type_annotation_map = {datetime: Moment, dict[str, Any]: JSON, list[Any]: JSON, Decimal: Money}
 
 
+# What the address of a shop begins with that has no site: its listings come by `catalogue import`.
+PUSHED = "push:"
+
+
 class Shop(Table):
-    """A site that is crawled."""
+    """A site that is crawled, or a name under which listings are pushed."""
 
     __tablename__ = "shops"
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -1,9 +1,8 @@
 """The frontier in SQL: which run works on a shop, the addresses it has still to visit, and what came of the others."""
 
-import os
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,14 +11,14 @@ from sqlalchemy import Engine, bindparam, case, func, select, update
 from sqlalchemy.orm import Session
 
 from catalogue.errors import Busy, NotFound
-from catalogue.files import lock, write_file
+from catalogue.files import lock
+from catalogue.holding import SILENT, place_of, works_elsewhere
 from catalogue.tables import CrawlRun, FetchState, Shop, now
 from crawler.adapters.entries import from_json, to_json
 from crawler.facts import Facts
 from crawler.report import Tally
 
 BEAT_S = 5.0
-STALE_S = 60.0
 MAX_ADDRESSES = 100_000
 _OLDEST = timedelta(days=7)
 _FIRST = {"feed": 0, "told": 1, "product": 2, "page": 3, "check": 4}
@@ -78,7 +77,7 @@ def held(engine: Engine, locks: Path, shop_id: int) -> Iterator[Hold]:
     for crawlers elsewhere that share only the database, the run's beat, which must be a minute old.
     """
     with lock(locks / f"crawl-{shop_id}.lock", f"a crawl of shop {shop_id}"):
-        hold = _take(engine, shop_id, _place(locks))
+        hold = _take(engine, shop_id, place_of(locks))
         try:
             yield hold
         finally:
@@ -93,7 +92,7 @@ def still_held(session: Session, hold: Hold) -> None:
     beaten = session.connection().execute(_BEAT, {"run": hold.run_id, "held": hold.holder, "moment": now()}).first()
     if beaten is None:
         raise Busy(f"another process took over the crawl of shop {hold.shop_id} because this one was silent for "
-                   f"{STALE_S:.0f} s; let it finish")
+                   f"{SILENT.total_seconds():.0f} s; let it finish")
 
 
 def add(session: Session, hold: Hold, targets: Sequence[Target], depth: int = 0, max_depth: int = 0) -> int:
@@ -182,8 +181,7 @@ def _take(engine: Engine, shop_id: int, place: str) -> Hold:
         run = session.scalars(select(CrawlRun).where(CrawlRun.shop_id == shop_id, CrawlRun.finished_at.is_(None))
                               .order_by(CrawlRun.id.desc()).limit(1)).first()
         if run is not None:
-            elsewhere = run.holder and not run.holder.startswith(f"{place}/")
-            if elsewhere and now() - run.beat_at < timedelta(seconds=STALE_S):
+            if works_elsewhere(run, place):
                 raise Busy(f"shop {shop_id} is being crawled from another machine (last sign of life "
                            f"{(now() - run.beat_at).total_seconds():.0f} s ago); wait for it to end, then try again")
             if now() - run.started_at > _OLDEST:
@@ -195,15 +193,3 @@ def _take(engine: Engine, shop_id: int, place: str) -> Hold:
         run.state, run.holder, run.beat_at = "running", holder, now()
         session.flush()
         return Hold(run.id, shop_id, holder)
-
-
-def _place(locks: Path) -> str:
-    """The name of the lock folder: whoever shares the folder shares its kernel locks, and needs no beat."""
-    path = locks / "place"
-    if not path.is_file():
-        name = uuid.uuid4().hex
-        write_file(locks / f"place-{name}", name.encode())
-        with suppress(FileExistsError):
-            os.link(locks / f"place-{name}", path)  # unlike a rename, a link never replaces what another process made
-        (locks / f"place-{name}").unlink()
-    return path.read_text()

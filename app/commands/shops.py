@@ -13,14 +13,12 @@ from sqlalchemy.orm import Session
 from app.settings import Settings, read_settings
 from app.wiring import Stores, open_stores
 from catalogue.errors import BadInput, NotFound
-from catalogue.tables import CrawlRun, Listing, Shop
+from catalogue.tables import PUSHED, CrawlRun, Listing, Shop
 
 if TYPE_CHECKING:
     from crawler.settings import CrawlSettings
     from crawler.shops import ShopPreview
 
-# The address of a shop that has no site: its listings come by `catalogue import`.
-PUSHED = "push:"
 _TOML = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
