@@ -10,12 +10,11 @@ from bs4 import BeautifulSoup
 from catalogue.errors import FetchFailed
 from crawler import adapters
 from crawler.adapters.entries import AdapterPage, Entry
-from crawler.discovery import USUAL_PLACES, fetch_sitemap, named_sitemaps, own_pages
+from crawler.discovery import USUAL_PLACES, fetch_sitemap, named_sitemaps
 from crawler.facts import Facts, currency_code
 from crawler.fetch import Fetched, Fetcher
-from crawler.links import absolute, base_of, same_site, worth_following
+from crawler.links import absolute, base_of, looks_like_product, same_site, worth_following
 from crawler.shop_settings import Adapter, ShopSettings
-from crawler.sitemap import wanted_children
 
 MAX_SITEMAPS = 20
 MAX_FEEDS = 2
@@ -187,27 +186,26 @@ def _by_sitemap(shop: Shopfront, known: ShopSettings) -> Ways | None:
     for roots, problems in [(named, shop.problems)] if named else [
             ([urljoin(shop.url, place)], []) for place in USUAL_PLACES]:
         pages, more = _pages_below(shop, roots, problems)
-        if own := own_pages(shop.url, pages):
-            return Ways(_guess(known, "sitemap", *roots), len(own), more, pages=tuple(own))
+        if pages:
+            return Ways(_guess(known, "sitemap", *roots), len(pages), more, pages=tuple(pages))
     return None
 
 
 def _pages_below(shop: Shopfront, roots: list[str], problems: list[str]) -> tuple[list[str], bool]:
-    """The pages of sitemaps and of their children, and whether some were left unread."""
+    """The shop's pages in sitemaps and their children, likely products first; and whether some were left unread."""
     queue = list(dict.fromkeys(roots))
-    pages: list[str] = []
+    pages: dict[str, None] = {}
     for number in range(MAX_SITEMAPS):
         if number >= len(queue):
-            return pages, False
+            break
         try:
-            found = fetch_sitemap(shop.fetcher, queue[number])
+            found = fetch_sitemap(shop.fetcher, shop.url, queue[number])
         except FetchFailed as error:
             problems.append(str(error))
             continue
-        pages += [page.url for page in found.pages]
-        children = [absolute(queue[number], child) for child in wanted_children(found.children)]
-        queue += [link for link in dict.fromkeys(children) if link and link not in queue]
-    return pages, len(queue) > MAX_SITEMAPS
+        pages.update(dict.fromkeys(entry.url for entry in found.entries))
+        queue += [child.url for child in found.following if child.url not in queue]
+    return sorted(pages, key=lambda link: not looks_like_product(link)), len(queue) > MAX_SITEMAPS
 
 
 def _by_links(shop: Shopfront, known: ShopSettings) -> Ways:

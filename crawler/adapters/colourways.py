@@ -8,6 +8,7 @@ from decimal import Decimal
 from catalogue.identity import plain
 from crawler.adapters.entries import Entry
 from crawler.facts import Facts, money, style_code
+from crawler.offers import Sale, together
 
 _COLOUR = re.compile(r"colou?r|colorway|colori|색상|색깔|컬러|칼라|farbe|couleur|カラー|色|kleur|färg|farve|väri|kolor"
                      r"|barva|renk|цвет|颜色|顏色|^(pa[-_])?cor(es)?$", re.I)
@@ -75,14 +76,8 @@ def joined(whole: Facts, sizes: Sequence[Variant], variant: str, of_group: bool)
     The price is the lowest that can be bought. A code counts where all sizes agree, for one that differs by size is
     no shoe's.
     """
-    priced = [one for one in sizes if one.price is not None]
-    buyable = [one for one in priced if one.available is not False] or priced
-    best = min(buyable, key=lambda one: one.price or Decimal(0), default=Variant())
-    told = [one.available for one in sizes if one.available is not None]
-    there: dict[str, bool] = {}
-    for one in sizes:
-        if one.size:
-            there[one.size] = there.get(one.size, False) or one.available is not False
+    best = together([Sale(one.price, one.list_price, one.currency, one.available,
+                          {one.size: one.available is not False} if one.size else {}) for one in sizes])
     higher = best.list_price is not None and best.price is not None and best.list_price > best.price
     return Facts(
         source=whole.source, title=whole.title, brand=whole.brand, model_name=whole.title if of_group else "",
@@ -91,7 +86,7 @@ def joined(whole: Facts, sizes: Sequence[Variant], variant: str, of_group: bool)
         or ("" if of_group else whole.style_code),
         gtins=tuple(dict.fromkeys(one.gtin for one in sizes if one.gtin)), shoe_type=whole.shoe_type,
         category=whole.category, price=best.price, list_price=best.list_price if higher else None,
-        currency=best.currency if best.price is not None else "", available=any(told) if told else None, sizes=there,
+        currency=best.currency if best.price is not None else "", available=best.available, sizes=best.sizes,
         images=tuple(dict.fromkeys(image for one in sizes for image in one.images)) or (
             () if of_group else whole.images), variant=variant)
 
