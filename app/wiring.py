@@ -15,6 +15,7 @@ from catalogue.photos import PhotoStore
 from catalogue.releases import Published, Releases
 
 if TYPE_CHECKING:
+    from crawler.settings import CrawlSettings
     from vision.embedder import Embedder
 
 
@@ -116,3 +117,10 @@ def embedder_of(stores: Stores, network: Published, batch: int = 32) -> "Embedde
 def network_of(stores: Stores, index: Published) -> Published:
     """The network that made an index."""
     return stores.releases.open(str(index.manifest["network"]))
+
+
+def crawl_settings(settings: Settings) -> "CrawlSettings":
+    """What the crawler is told, from the environment's settings."""
+    from crawler.settings import CrawlSettings
+    return CrawlSettings(contact=settings.contact, delay_s=settings.crawl_delay_s, allow_hosts=settings.allowed,
+                         max_store_bytes=int(settings.max_store_gb * 1e9))

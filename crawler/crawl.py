@@ -54,9 +54,10 @@ def crawl(engine: Engine, store: PhotoStore, shop_id: int, settings: CrawlSettin
     settings = settings.within(found.limits)
     with held(engine, locks, shop_id) as hold, _beating(engine, hold):
         _begin(engine, hold, settings, shop.url, found)
-        plan = Plan(engine.url.render_as_string(hide_password=False), store.folder, settings, hold, shop.url, found)
+        plan = Plan(engine.url.render_as_string(hide_password=False), store.folder, settings, hold, shop.url, found,
+                    reader_mark(found))
         with (visiting_apart if apart else visiting_here)(plan) as visitors:
-            run = _Run(engine, plan, visitors, watch, stop or threading.Event(), reader_mark(found))
+            run = _Run(engine, plan, visitors, watch, stop or threading.Event())
             stopped = run.visit_all() or run.visit_unseen()
             if stopped:
                 visitors.stop()
@@ -99,7 +100,6 @@ class _Run:
     visitors: Visitors
     watch: Watch | None
     asked_to_stop: threading.Event
-    mark: str
     began: float = field(default_factory=time.monotonic)
     waiting: deque[Address] = field(default_factory=deque)
     flying: deque[tuple[Address, Future[Visit]]] = field(default_factory=deque)
@@ -136,7 +136,7 @@ class _Run:
             except (TimeoutError, Stopped):
                 continue  # time to look at the budget
             self.flying.popleft()
-            record(self.engine, self.plan.hold, visited, self.mark, self.plan.settings.max_depth)
+            record(self.engine, self.plan.hold, visited, self.plan.mark, self.plan.settings.max_depth)
             self._note(address, visited)
         return stopped
 

@@ -30,6 +30,10 @@ class Downloads:
     fetcher: Fetcher
     workers: Workers
 
+    def fresh_after(self) -> datetime:
+        """Photos that were asked for since then are not asked for again."""
+        return now() - timedelta(days=self.fetcher.settings.photo_days)
+
 
 @dataclass(frozen=True)
 class Brought:
@@ -75,7 +79,7 @@ def bring(by: Downloads, shop_id: int, listing_url: str, pictures: Sequence[Pict
 
 
 def _known(by: Downloads, shop_id: int, listing_url: str, urls: Sequence[str]) -> _Known:
-    fresh_after = now() - timedelta(days=by.fetcher.settings.photo_days)
+    fresh_after = by.fresh_after()
     with by.engine.execution_options(readonly=True).connect() as connection:
         rows = connection.execute(_PHOTOS, {"shop": shop_id, "url": listing_url}).all()
         useless = frozenset(connection.scalars(_USELESS, {"shop": shop_id, "after": fresh_after, "urls": list(urls)}))

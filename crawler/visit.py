@@ -4,28 +4,25 @@ import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 
-from sqlalchemy import Engine, select
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from catalogue.errors import CatalogueUnavailable, FetchFailed, Forbidden, SoleSearchError
 from catalogue.listings import FoundListing, FoundPhoto
-from catalogue.photos import PhotoStore
-from catalogue.tables import Listing, ProductPhoto, now
+from catalogue.tables import Listing, ProductPhoto
 from crawler import adapters
 from crawler.delisting import on_page
-from crawler.fetch import Fetched, Fetcher
+from crawler.fetch import Fetched
 from crawler.frontier import Address, Hold, Target
 from crawler.links import same_site, tidy
 from crawler.pace import Stopped
 from crawler.pages.listing import FoundPage, told_page
-from crawler.pages.reading import PageRead, read_html, reader_mark
+from crawler.pages.reading import PageRead, read_html
 from crawler.photos import Downloads, bring
 from crawler.report import Tally
 from crawler.shop_settings import ShopSettings
 from crawler.targets import answer_targets, link_targets, too_deep
-from crawler.workers import Workers
 
 log = logging.getLogger(__name__)
 GONE = (404, 410)
@@ -33,16 +30,13 @@ _PAGE = re.compile(rb"(\xef\xbb\xbf)?\s{0,200}<(!doctype html|html|head|title|me
 
 
 @dataclass(frozen=True)
-class Crawler:
-    """What every visit of one crawl needs."""
+class Crawler(Downloads):
+    """What every visit of one crawl needs. `mark` is the `reader_mark` of the shop's settings."""
 
-    engine: Engine
-    store: PhotoStore
-    fetcher: Fetcher
-    workers: Workers
     hold: Hold
     shop_url: str
     shop: ShopSettings
+    mark: str
 
 
 @dataclass
@@ -149,8 +143,7 @@ def _take(crawler: Crawler, visited: Visit, products: Sequence[FoundPage]) -> No
     """Fetch the photos of the products found and note what became of each."""
     reasons: list[str] = []
     for page in products:
-        brought = bring(Downloads(crawler.engine, crawler.store, crawler.fetcher, crawler.workers),
-                        crawler.hold.shop_id, page.listing.url, page.photos)
+        brought = bring(crawler, crawler.hold.shop_id, page.listing.url, page.photos)
         for one in brought:
             visited.tally.add(one.outcome)
             visited.useless += one.useless
@@ -165,15 +158,15 @@ def _validator(crawler: Crawler, address: Address) -> str:
     if address.kind != "product" or any(facts.source != "sitemap" for facts in address.told):
         return ""
     mark, _, validator = address.validator.partition(" ")
-    if not validator or mark != reader_mark(crawler.shop):
+    if not validator or mark != crawler.mark:
         return ""
     with crawler.engine.execution_options(readonly=True).connect() as connection:
         rows = connection.execute(
             select(Listing.gone_at, ProductPhoto.checked_at)
             .outerjoin(ProductPhoto, ProductPhoto.listing_id == Listing.id)
             .where(Listing.shop_id == crawler.hold.shop_id, on_page(address.url))).all()
-    fresh_after = now() - timedelta(days=crawler.fetcher.settings.photo_days)
-    fresh = bool(rows) and all(gone is None and checked is not None and checked > fresh_after for gone, checked in rows)
+    after = crawler.fresh_after()
+    fresh = bool(rows) and all(gone is None and checked is not None and checked > after for gone, checked in rows)
     return validator if fresh else ""
 
 

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """What visits need to know, in a form that another process can be given."""
+    """What visits need to know, in a form that another process can be given; `mark` is the settings' `reader_mark`."""
 
     database: str
     photos: Path
@@ -36,6 +36,7 @@ class Plan:
     hold: Hold
     shop_url: str
     shop: ShopSettings
+    mark: str
 
 
 class Visitors(Protocol):
@@ -56,7 +57,7 @@ def visiting_here(plan: Plan) -> Iterator["_Here"]:
         with (Fetcher(plan.settings) as fetcher, Workers(WORKERS) as workers,
               ThreadPoolExecutor(plan.settings.concurrency, "visits") as pool):
             here = _Here(pool, Crawler(engine, PhotoStore(plan.photos), fetcher, workers, plan.hold, plan.shop_url,
-                                       plan.shop))
+                                       plan.shop, plan.mark))
             try:
                 yield here
             finally:

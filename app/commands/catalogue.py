@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.progress import counting
 from app.settings import read_settings
-from app.wiring import Stores, open_stores
+from app.wiring import Stores, crawl_settings, open_stores
 from catalogue.errors import FetchFailed
 
 if TYPE_CHECKING:
@@ -160,7 +160,6 @@ def _fetching(stores: Stores, wanted: bool) -> Iterator["Fetch | None"]:
     if not wanted:
         yield None
         return
-    from app.commands.shops import crawl_settings
     from crawler.fetch import Fetcher
     settings = crawl_settings(stores.settings)
     with Fetcher(settings) as fetcher:

@@ -20,11 +20,11 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from app.commands.shops import crawl_settings, shop_id
+from app.commands.shops import shop_id
 from app.exits import BUSY, WARNED
 from app.progress import counting
 from app.settings import Settings, read_settings
-from app.wiring import Stores, open_stores
+from app.wiring import Stores, crawl_settings, open_stores
 from catalogue.errors import Busy, CatalogueUnavailable, NotFound, SoleSearchError
 from catalogue.tables import PUSHED, CrawlRun, Shop, now
 

@@ -10,13 +10,12 @@ import click
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from app.settings import Settings, read_settings
-from app.wiring import Stores, open_stores
+from app.settings import read_settings
+from app.wiring import Stores, crawl_settings, open_stores
 from catalogue.errors import BadInput, NotFound
 from catalogue.tables import PUSHED, CrawlRun, Listing, Shop
 
 if TYPE_CHECKING:
-    from crawler.settings import CrawlSettings
     from crawler.shops import ShopPreview
 
 _TOML = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -159,13 +158,6 @@ def shop_id(stores: Stores, name: str) -> int:
         if name in (row.name, str(row.id), row.url):
             return row.id
     raise NotFound(f"there is no shop {name!r}; there are: {', '.join(row.name for row in shops) or 'none'}")
-
-
-def crawl_settings(settings: Settings) -> "CrawlSettings":
-    """What the crawler is told, from the environment's settings."""
-    from crawler.settings import CrawlSettings
-    return CrawlSettings(contact=settings.contact, delay_s=settings.crawl_delay_s, allow_hosts=settings.allowed,
-                         max_store_bytes=int(settings.max_store_gb * 1e9))
 
 
 def _tell(preview: "ShopPreview") -> None:
