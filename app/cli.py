@@ -1,14 +1,13 @@
 """The command line: the table of commands, and how errors leave it (0 done, 1 a sentence, 2 usage; see app/exits.py).
 """
 
-import errno
 import importlib
 import logging
 import sys
 
 import click
 
-from app.exits import BUSY
+from app.exits import BUSY, known_failure
 from app.logs import log_from
 from catalogue.errors import Busy, SoleSearchError
 
@@ -81,23 +80,11 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.exit(0)
     except Exception as error:
-        sentence = _known_failure(error)
+        sentence = known_failure(error)
         if sentence is None:
             raise
         click.echo(f"Error: {sentence}", err=True)
         sys.exit(1)
-
-
-def _known_failure(error: Exception) -> str | None:
-    """A sentence about failures of the machine rather than of the program; None for those that deserve a traceback."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full; free some space and run the same command again, nothing is lost"
-    if "sqlalchemy" in sys.modules:
-        from sqlalchemy.exc import DBAPIError
-        if isinstance(error, DBAPIError):
-            return (f"the database failed ({str(error.orig).splitlines()[0]}); what was committed is kept, run the "
-                    "same command again")
-    return None
 
 
 if __name__ == "__main__":

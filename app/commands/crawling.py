@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from app.commands.shops import shop_id
-from app.exits import BUSY, WARNED
+from app.exits import BUSY, WARNED, known_failure
 from app.progress import counting
 from app.settings import Settings, read_settings
 from app.wiring import Stores, crawl_settings, open_stores
@@ -198,8 +198,7 @@ def crawl_all(stores: Stores, numbers: Sequence[int], settings: "CrawlSettings",
                     problems.append(error)
                 continue
             except SQLAlchemyError as error:
-                problems.append(CatalogueUnavailable(f"the catalogue could not be read or written while crawling shop "
-                                                     f"{number} ({error}); the next crawl goes on from there"))
+                problems.append(CatalogueUnavailable(f"shop {number}: {known_failure(error) or error}"))
                 continue
             reports.append(report)
             if number in shown and not report.stopped:

@@ -162,10 +162,6 @@ def _is_disabled(tag: Tag) -> bool:
 
 def _button_text(tag: Tag) -> str:
     if tag.name == "input":
-        kind = str(attributes_type).lower() if (attributes_type := tag.attrs.get("type")) else "text"
-        return clean(tag.attrs.get("value") or tag.attrs.get("alt"), 80) if kind in ("submit", "button",
-            "image") else ""
-    if tag.name == "button" or (tag.name == "a" and len(tag.contents) < 8):
-        text = short_text(tag, 60)
-        return text
-    return ""
+        presses = str(tag.attrs.get("type")).lower() in ("submit", "button", "image")
+        return clean(tag.attrs.get("value") or tag.attrs.get("alt"), 80) if presses else ""
+    return short_text(tag, 60) if tag.name == "button" or (tag.name == "a" and len(tag.contents) < 8) else ""

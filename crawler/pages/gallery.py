@@ -189,7 +189,6 @@ def largest(tag: Tag, page: Outline) -> str:
     inner = tag if tag.name in ("img", "a", "source") else tag.find("img")
     if inner is None:
         return ""
-    named = {link: width for name, width in _named(inner, inner if inner.name == "a" else inner.find_parent("a",
-        href=True))
-             if (link := absolute(page.base, name))}
+    around = inner if inner.name == "a" else inner.find_parent("a", href=True)
+    named = {link: width for name, width in _named(inner, around) if (link := absolute(page.base, name))}
     return max(named, key=lambda link: named[link], default="")

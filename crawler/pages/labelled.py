@@ -11,6 +11,7 @@ _COLON = re.compile(r"\s*[:\uff1a]\s*")
 _BRAND_NAMES = re.compile(r"(^|[-_ ])(brand|vendor|manufacturer|marke|hersteller|marque|maker)([-_](name|link|title"
                           r"|logo))?(?=[-_ ]|$)|브랜드", re.I)
 _CODE = re.compile(r"^(?=.*\d)[A-Za-z0-9][A-Za-z0-9 ./_-]{2,39}$")
+_ASKS = re.compile(r"select|choose|선택|wählen|choisi", re.I)
 _NEAR = 80
 
 
@@ -73,8 +74,7 @@ def _fit(field: str, value: str) -> str:
         return value if _CODE.match(value) and (field == "sku" or not value.isdigit() or len(value) >= 5) else ""
     if field == "colour":
         value = re.split(r"\s*[|;]\s*", value)[0]
-        return value if 1 < len(value) <= 60 and not value.isdigit() and not re.search(r"select|choose|선택|wählen"
-        r"|choisi", value, re.I) else ""
+        return value if 1 < len(value) <= 60 and not value.isdigit() and not _ASKS.search(value) else ""
     return value if len(value) <= 60 else ""
 
 

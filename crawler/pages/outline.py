@@ -179,8 +179,8 @@ def _choose_heading(found: Outline, firsts: list[Tag]) -> Tag | None:
     firsts = [tag for tag in firsts[:_MOST_HEADINGS] if short_text(tag, 500)]
     outside = [tag for tag in firsts if not any(
         parent.name in _CHROME or traits(names_of(parent)).others for parent in tag.parents)]
-    named = outside or [tag for tag in firsts if not any(parent.name in ("nav", "footer",
-        "aside") for parent in tag.parents)]
+    named = outside or [tag for tag in firsts
+                        if not any(parent.name in ("nav", "footer", "aside") for parent in tag.parents)]
     found.headings = len(named)
     return next((tag for tag in named if "itemprop" in tag.attrs), named[0] if named else None)
 

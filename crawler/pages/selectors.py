@@ -1,7 +1,6 @@
 """A shop's own CSS selectors: the fields that its settings say how to find."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
@@ -32,15 +31,13 @@ def from_selectors(soup: BeautifulSoup, page: Outline, select: Mapping[str, str]
     sizes: dict[str, bool] = {}
     for tag, text in found.get("sizes", ()):
         sizes.update(read_sizes(tag, page) or _one_size(tag, text))
+    path = dict.fromkeys(clean(text, 100) for _, text in found.get("category", ()) if clean(text))
+    named = (text if "@" in select["images"] else largest(tag, page) for tag, text in found.get("images", ()))
     return Facts(
-        source="selectors", **values, gtins=tuple(codes), currency=currency if isinstance(values["price"],
-            Decimal) else "",
-        category=" > ".join(dict.fromkeys(clean(text, 100) for _, text in found.get("category",
-            ()) if clean(text)))[:500],
+        source="selectors", **values, gtins=tuple(codes),
+        currency=currency if values["price"] is not None else "", category=" > ".join(path)[:500],
         available=_there(first["available"]) if "available" in first else None, sizes=sizes,
-        images=tuple(dict.fromkeys(link for tag, text in found.get("images", ())
-                                   if (link := absolute(page.base, text if "@" in select["images"] else largest(tag,
-                                       page))))))
+        images=tuple(dict.fromkeys(link for name in named if (link := absolute(page.base, name)))))
 
 
 def _matches(soup: BeautifulSoup, written: str) -> list[tuple[Tag, str]]:
