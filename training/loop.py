@@ -51,11 +51,19 @@ class Step:
 
 
 def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Network], dict[str, float]],
-        checkpoint: Path, device: torch.device, watch: Callable[[Step], None] | None = None) -> list[dict[str, float]]:
-    """Train `network` in place and return one row of measures an epoch; resumes from `checkpoint` if it exists."""
+        checkpoint: Path, device: torch.device, watch: Callable[[Step], None] | None = None,
+        each: Callable[[dict[str, float]], None] | None = None) -> list[dict[str, float]]:
+    """Train `network` in place and return one row of measures an epoch; resumes from `checkpoint` if it exists.
+
+    `each` hears each epoch's row once its checkpoint is written, and on resuming the rows of the epochs before; what it
+    raises ends the training.
+    """
     network.to(device).to(memory_format=torch.channels_last)
     optimizer = _optimizer(network, recipe)
     history: list[dict[str, float]] = _resume(checkpoint, network, optimizer, device)
+    if each is not None:
+        for before in history:
+            each(before)
     per_epoch = math.ceil(len(np.unique(data.labels)) * recipe.views / recipe.batch)
     bf16 = use_bf16(recipe.precision, device)
     log.info("training %s on %s in %s, from epoch %d of %d", recipe.backbone, device,
@@ -87,6 +95,8 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
         row = {"epoch": epoch + 1, "loss": losses / seen, "photos_per_s": seen / (time.perf_counter() - started)}
         history.append({**row, **measure(network)})
         _save(checkpoint, network, optimizer, history)
+        if each is not None:
+            each(history[-1])
     return history
 
 

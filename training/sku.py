@@ -31,10 +31,11 @@ SHIPPED = Path(__file__).parent / "start"
 
 @dataclass(frozen=True)
 class Watch:
-    """Who wants to hear how training goes; each may be None."""
+    """Who wants to hear how training goes; each may be None. What `epoch` raises ends the training unpublished."""
 
     packed: Callable[[int], None] | None = None
     step: Callable[[Step], None] | None = None
+    epoch: Callable[[dict[str, float]], None] | None = None
 
 
 def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Releases, runs: Path, device: str,
@@ -114,7 +115,7 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
         # All photos are the gallery of the full measure; between epochs the held-out ones alone say enough.
         return held_out(predict(current, packed, check, device), [photos[row] for row in check], classes)
 
-    history = fit(network, recipe, data, measure, run / "checkpoint.pt", device, watch.step)
+    history = fit(network, recipe, data, measure, run / "checkpoint.pt", device, watch.step, watch.epoch)
     found = predict(network, packed, range(len(photos)), device)
     val = [row for row, photo in enumerate(photos) if photo.split == "val" and photo.product_key in number]
     val = val[:MOST_QUERIES]
