@@ -67,6 +67,27 @@ def export(release: str, out: Path) -> None:
     click.echo(f"{out}: {len(data) / 1e6:.1f} MB")
 
 
+@train.command()
+@click.argument("names", metavar="[RELEASE]…", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all figures unrounded.")
+@click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the runs (.png, .svg).")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table to this file.")
+def compare(names: tuple[str, ...], as_json: bool, picture: Path | None, out: Path | None) -> None:
+    """Print one table of trainings: settings in which they differ, accuracy, recall, loss, size, speed.
+
+    RELEASEs are network releases; without any, all there are, oldest first. A dash says that a card lacks a figure.
+    """
+    from training.compare import draw, records, run_of, table
+    releases = open_stores(read_settings()).releases
+    found = [releases.open(name) for name in names] or releases.all("network")[::-1] or [releases.newest("network")]
+    runs = [run_of(release) for release in found]
+    if out is not None:
+        write_file(out, f"{table(runs)}\n".encode())
+    if picture is not None:
+        draw(runs, picture)
+    click.echo(json.dumps({"runs": records(runs)}) if as_json else table(runs))
+
+
 def train_with_bars(stores: Stores, snapshot: "Snapshot", recipe: "Recipe") -> str:
     """Train with progress bars; return the network release's name."""
     from training.loop import Step
