@@ -15,7 +15,8 @@ from vision.preprocessing import Preprocessing
 from vision.saved import NetworkCard
 
 FULL = {"parameters": 11_200_000, "epochs": 9, "saved_epoch": 7, "train_top1": 0.999, "val_top1": 0.8125,
-        "val_top5": 0.9, "val_recall1": 0.75, "unseen_recall1": 0.6, "loss": 1.25, "photos_per_s": 123.4, "seconds": 61.0}
+        "val_top5": 0.9, "val_recall1": 0.75, "unseen_recall1": 0.6, "loss": 1.25, "photos_per_s": 123.4,
+        "seconds": 61.0}
 
 
 @pytest.fixture
