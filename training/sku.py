@@ -39,8 +39,11 @@ class Watch:
 
 
 def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Releases, runs: Path, device: str,
-          watch: Watch = Watch()) -> str:
-    """Train and publish; return the release's name. The same call again resumes, or returns what it made before."""
+          watch: Watch = Watch(), pixels: Path | None = None) -> str:
+    """Train and publish; return the release's name. The same call again resumes, or returns what it made before.
+
+    Trainings on one snapshot may share their decoded photos in a folder `pixels`, which stays.
+    """
     run = runs / f"sku-{snapshot.digest}-{recipe.digest}"
     with lock(run / "run.lock", "this training"):
         finished = run / "release"
@@ -48,7 +51,8 @@ def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Relea
             releases.check(releases.open(finished.read_text()))
             log.info("this snapshot was trained with this recipe before: %s", finished.read_text())
             return finished.read_text()
-        name = _train(snapshot, recipe, store, releases, run, torch.device(device), watch)
+        shared = run if pixels is None else pixels / f"{snapshot.digest}-{recipe.size}"
+        name = _train(snapshot, recipe, store, releases, run, shared, torch.device(device), watch)
         write_file(finished, name.encode())
         for leftover in ("checkpoint.pt", "pixels.u8", "pixels.done"):
             (run / leftover).unlink(missing_ok=True)
@@ -95,14 +99,14 @@ def new_network(recipe: Recipe, classes: int) -> Network:
     return network
 
 
-def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Releases, run: Path, device: torch.device,
-           watch: Watch) -> str:
+def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Releases, run: Path, pixels: Path,
+           device: torch.device, watch: Watch) -> str:
     classes = classes_of(snapshot)
     if len(classes) < 2:
         raise BadInput(f"snapshot {snapshot.digest} has {len(classes)} products to train on; at least two are needed")
     preprocessing = Preprocessing(recipe.size)
     photos = snapshot.photos
-    packed = pack(store, [photo.sha256 for photo in photos], preprocessing, run, watch.packed)
+    packed = pack(store, [photo.sha256 for photo in photos], preprocessing, pixels, watch.packed)
     number = {key: at for at, key in enumerate(classes)}
     train_rows = np.array([row for row, photo in enumerate(photos) if photo.split == "train"])
     models = np.unique([photo.model_key for photo in photos], return_inverse=True)[1]
