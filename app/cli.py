@@ -19,6 +19,7 @@ COMMANDS = {
     "catalogue": ("app.commands.catalogue", "Import, export, merge, split, sweep and verify products and photos."),
     "snapshot": ("app.commands.training", "Export what a training may use, with its splits."),
     "train": ("app.commands.training", "Train a network from a snapshot."),
+    "tune": ("app.commands.tuning", "Search for the settings that train best."),
     "index": ("app.commands.indexing", "Build, add to and evaluate the search index."),
     "promote": ("app.commands.releases", "Make a release live, if it measures no worse than what is."),
     "rollback": ("app.commands.releases", "Make the former release live again."),

@@ -12,7 +12,7 @@ from app.cli import main
 from app.wiring import Stores
 from training.recipes import Recipe
 from vision.preprocessing import Preprocessing
-from vision.saved import NetworkCard
+from vision.saved import NetworkCard, read_card
 
 FULL = {"parameters": 11_200_000, "epochs": 9, "saved_epoch": 7, "train_top1": 0.999, "val_top1": 0.8125,
         "val_top5": 0.9, "val_recall1": 0.75, "unseen_recall1": 0.6, "loss": 1.25, "photos_per_s": 123.4,
@@ -87,3 +87,34 @@ def test_what_cannot_be_compared_is_said(stores: Stores, run: Callable[..., Any]
                         ([name, "--plot", tmp_path / "t.docx"], "cannot be written")):
         code, _, err = run("train", "compare", *words)
         assert code == 1 and says in err
+
+
+def test_a_search_from_the_command_line(stocked: Stores, run: Callable[..., Any], tmp_path: Path) -> None:
+    space, best = tmp_path / "space.toml", tmp_path / "best.toml"
+    space.write_text("lr = {low = 0.01, high = 0.05, log = true}\nflip = {choices = [true, false]}\n")
+    words = ["tune", "--space", space, "--epochs", 1, "--out", best, "--unseen", 0.4]
+    for change in ("size=32", "epochs=2", "views=4", "batch=16", "precision=fp32"):
+        words += ["--set", change]
+    code, out, err = run(*words, "--trials", 2)
+    assert code == 0 and "trial 1 complete" in err
+    head, rows = rows_of("\n".join(out.splitlines()[:-1]))
+    assert {"lr", "flip", "recall@1 unseen"} <= set(head) and {row["trial"] for row in rows} == {"0", "1"}
+    said = json.loads(out.splitlines()[-1])
+    assert Path(said["plot"]).is_file() and f"{said['unseen_recall1']:.3f}" == rows[0]["recall@1 unseen"]
+    assert stocked.releases.names() == []  # trials publish nothing
+    code, out, err = run(*words, "--trials", 2, "--train", "--json")
+    found = json.loads(out.splitlines()[-1])
+    assert code == 0 and "going on with the search" in err and len(found["trials"]) == 2
+    assert stocked.releases.names() == [found["release"]] and found["loss"] > 0
+    card = read_card(stocked.releases.open(found["release"]).folder)
+    assert card.recipe["epochs"] == 2 and card.recipe["lr"] == found["trials"][0]["settings"]["lr"]
+    code, out, _ = run("train", "sku", "--recipe", best, "--set", "epochs=1", "--unseen", 0.4)
+    assert code == 0
+
+
+def test_a_search_that_cannot_be_is_refused(stocked: Stores, run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "space.toml").write_text("speed = {low = 1, high = 2}\n")
+    code, _, err = run("tune", "--space", tmp_path / "space.toml")
+    assert code == 1 and "no setting 'speed'" in err
+    code, _, err = run("tune", "--unseen", 0, "--val", 0)
+    assert code == 1 and "holds back no product with two photos" in err
