@@ -14,10 +14,10 @@ from catalogue.photos import PhotoStore
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.releases import Published, Releases
 from catalogue.snapshots import near_duplicate_groups
-from index.calibration import Queries, calibration_rows, fit_decision
+from index.again import MOST_AGAIN, asked_again, street
+from index.calibration import calibration_rows, fit_decision
 from index.decision import Decision
-from index.disturbed import disturbed
-from index.evaluate import evaluate
+from index.evaluate import Queries, evaluate, held_out_rows
 from index.gallery import Gallery
 from vision.embedder import Embedder
 
@@ -40,10 +40,11 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
         gallery = gallery_of(rows, ids, dict(zip(names, vectors, strict=True)), sides)
         gallery.write(draft.folder)
         decision = calibrate(store, embedder, gallery)
+        again = asked_again(store, embedder, gallery, held_out_rows(gallery, MOST_AGAIN))
         draft.manifest.update(
             network=network.name, preprocessing=asdict(embedder.card.preprocessing),
             width=embedder.card.width, items=len(gallery.ids), products=len(gallery.product_ids),
-            measures=evaluate(gallery), decision=decision.as_dict() if decision else None)
+            measures=evaluate(gallery, again), decision=decision.as_dict() if decision else None)
     with Session(database) as session, session.begin():
         note_changes(session)  # a photo may have left its product between our reading and our naming its item
     return draft.name
@@ -52,8 +53,8 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
 def calibrate(store: PhotoStore, embedder: Embedder, gallery: Gallery) -> Decision | None:
     """Fit the decision on the gallery's own photos, each as it is and disturbed as people photograph."""
     rows, name = calibration_rows(gallery)
-    careless = embedder.embed(disturbed(store.image(str(gallery.photos[row])), int(gallery.ids[row])) for row in rows)
-    return fit_decision(gallery, Queries(np.concatenate([gallery.vectors[rows], careless.vectors]),
+    careless = street(store, embedder, gallery, rows).vectors
+    return fit_decision(gallery, Queries(np.concatenate([gallery.vectors[rows], careless]),
                                          np.concatenate([rows, rows])), name)
 
 
@@ -89,4 +90,5 @@ def gallery_of(rows: list[ProductPhotoRow], ids: Mapping[tuple[int, str], int], 
         product_ids=np.array([row.product_id for row in ordered], np.int64),
         keys=np.array([row.product_key for row in ordered]),
         brands=np.array([row.brand for row in ordered]),
-        models=np.array([model_keys.get(row.model_key, -1) for row in ordered], np.int64))
+        models=np.array([model_keys.get(row.model_key, -1) for row in ordered], np.int64),
+        types=np.array([row.shoe_type for row in ordered]))

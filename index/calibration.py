@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from index.decision import Decision, Evidence, evidence_of
-from index.evaluate import some
+from index.evaluate import Queries, some
 from index.gallery import Gallery
 from vision.measures import expected_calibration_error
 
@@ -20,18 +20,6 @@ FEWEST_QUERIES, MOST_QUERIES = 20, 2000
 FALSE_ACCEPTS = 0.05
 PRESENT, SIBLINGS, STRANGER = "present", "siblings", "stranger"
 SHARES = {PRESENT: 0.8, SIBLINGS: 0.1, STRANGER: 0.1}
-
-
-@dataclass(frozen=True)
-class Queries:
-    """Photos of the gallery asked again, as they are or disturbed: unit vectors (q, d), and gallery rows (q,)."""
-
-    vectors: np.ndarray
-    rows: np.ndarray
-
-    def __post_init__(self) -> None:
-        if len(self.vectors) != len(self.rows):
-            raise ValueError("as many query vectors as gallery rows")
 
 
 def calibration_rows(gallery: Gallery) -> tuple[np.ndarray, str]:

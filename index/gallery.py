@@ -20,8 +20,8 @@ class Gallery:
     Items: `ids` int64 (n,) gallery-item ids, `products` int64 (n,) product ids, `photos` (n,) sha256 names, `groups`
     int64 (n,) near-duplicate groups, `sides` (n,) the snapshot side of the photo when the network was trained (`train`,
     `val`, `unseen`; `new` if it came later), `vectors` float32 (n, d) of unit length.
-    Products: `product_ids` int64 (m,) sorted, with `keys`, `brands` (m,) and `models` int64 (m,): equal models are
-    colourways of one another, -1 where the model is not known.
+    Products: `product_ids` int64 (m,) sorted, with `keys`, `brands`, `types` (m,) (of shoe; empty where not known)
+    and `models` int64 (m,): equal models are colourways of one another, -1 where the model is not known.
     """
 
     ids: np.ndarray
@@ -34,6 +34,7 @@ class Gallery:
     keys: np.ndarray
     brands: np.ndarray
     models: np.ndarray
+    types: np.ndarray
 
     def __post_init__(self) -> None:
         columns = (self.ids, self.products, self.photos, self.groups, self.sides, self.vectors)
@@ -58,6 +59,11 @@ class Gallery:
         """A model number for every item (n,): products without a known model are a model of their own (negative)."""
         at = np.searchsorted(self.product_ids, self.products)
         return np.where(self.models[at] < 0, -2 - self.products, self.models[at])
+
+    @cached_property
+    def item_types(self) -> np.ndarray:
+        """The shoe type of every item (n,)."""
+        return self.types[np.searchsorted(self.product_ids, self.products)]
 
     def write(self, folder: Path) -> None:
         """Write the FAISS file (inner product, exact, ids are gallery-item ids) and the columns."""
@@ -85,6 +91,7 @@ def read_gallery(folder: Path) -> tuple[Gallery, Any]:
         index: Any = faiss.read_index(str(folder / FAISS_FILE))
         with np.load(folder / ITEMS_FILE, allow_pickle=False) as columns:
             found = {name: columns[name] for name in columns.files}
+        found.setdefault("types", np.full(len(found["product_ids"]), ""))  # an index of a former version has none
         flat = faiss.downcast_index(index.index)
         vectors = flat.reconstruct_n(0, flat.ntotal)
         if not np.array_equal(faiss.vector_to_array(index.id_map), found["ids"]):

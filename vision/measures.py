@@ -33,15 +33,42 @@ def ranked_hits(scores: np.ndarray, query_labels: np.ndarray, gallery_labels: np
     scores: (q, g), higher is nearer, -inf where a gallery item is hidden from a query. Labels are product numbers
     (q,) and (g,). A product's score is that of its best item, as it is when serving.
     """
+    best, labels = best_by_product(scores, gallery_labels)
+    return hits_at(ranks_of(best, labels, query_labels), k)
+
+
+def best_by_product(scores: np.ndarray, gallery_labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return every product's best score (q, m) by scores (q, g) of items, and the products' labels (m,), sorted."""
     labels, columns = np.unique(gallery_labels, return_inverse=True)
-    best = np.full((len(scores), len(labels)), -np.inf, np.float32)
+    if not len(labels):
+        return np.empty((len(scores), 0), np.float32), labels
     order = np.argsort(columns, kind="stable")
     starts = np.searchsorted(columns[order], np.arange(len(labels)))
-    if len(labels):
-        best = np.maximum.reduceat(scores[:, order], starts, axis=1)
-    top = np.argsort(-best, axis=1, kind="stable")[:, :k]
-    hits = (labels[top] == query_labels[:, None]) & np.isfinite(np.take_along_axis(best, top, axis=1))
-    return np.pad(hits, ((0, 0), (0, k - hits.shape[1])))
+    return np.maximum.reduceat(scores[:, order], starts, axis=1), labels
+
+
+def ranks_of(best: np.ndarray, labels: np.ndarray, query_labels: np.ndarray,
+             own: np.ndarray | None = None) -> np.ndarray:
+    """Return how many products come before each query's own (q,); -1 where it cannot be found.
+
+    best: (q, m) with labels (m,) as from `best_by_product`; equal scores go by label. `own` (q,) puts other scores in
+    the place of the queries' own products', as if these had other photos.
+    """
+    at = np.searchsorted(labels, query_labels)
+    known = at < len(labels)
+    known[known] = labels[at[known]] == query_labels[known]
+    at, every = np.where(known, at, 0), np.arange(len(best))
+    if not len(labels):
+        return np.full(len(best), -1)
+    score = (best[every, at] if own is None else own)[:, None]
+    before = (best > score) | ((best == score) & (np.arange(len(labels)) < at[:, None]))
+    before[every, at] = False
+    return np.where(known & np.isfinite(score[:, 0]), before.sum(1), -1)
+
+
+def hits_at(ranks: np.ndarray, k: int = 10) -> np.ndarray:
+    """Return bool (q, k): true in the column of each query's rank (q,), nowhere where that is none of them."""
+    return ranks[:, None] == np.arange(k)
 
 
 def retrieval(hits: np.ndarray, query_labels: np.ndarray, seed: int = 0) -> Retrieval:
@@ -74,12 +101,17 @@ def leave_one_out(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray,
     vectors: unit (n, d); labels: products (n,); groups: near-duplicate groups (n,): a query's own group is hidden, so
     that a rendition of the same picture never answers for it. scores: (q, n) with -inf where hidden.
     """
-    pairs = np.unique(np.column_stack([labels, groups]), axis=0)
-    several = np.unique(pairs[:, 0])[np.unique(pairs[:, 0], return_counts=True)[1] > 1]
-    queries = rows[np.isin(labels[rows], several)]
+    queries = rows[askable(labels, groups)[rows]]
     scores = vectors[queries] @ vectors.T
     scores[groups[queries][:, None] == groups[None, :]] = -np.inf
     return scores, queries
+
+
+def askable(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Which photos (n,) are of a product (n,) that has a photo of another near-duplicate group (n,) too."""
+    pairs = np.unique(np.column_stack([labels, groups]), axis=0)
+    products, counts = np.unique(pairs[:, 0], return_counts=True)
+    return np.isin(labels, products[counts > 1])
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, weights: np.ndarray | None = None,

@@ -12,6 +12,8 @@ from app.progress import counting
 from app.settings import read_settings
 from app.wiring import Stores, embedder_of, network_of, open_stores
 from catalogue.errors import BadInput, NotFound
+from catalogue.gallery_items import read_state
+from catalogue.queries import product_photos
 from catalogue.releases import Published
 from catalogue.snapshots import open_snapshot
 
@@ -58,16 +60,23 @@ def add(as_json: bool) -> None:
 @click.option("--queries", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="Ask with photos from outside: a folder with a products.csv and <set>/<slug>/<n>.jpg.")
 @click.option("--set", "sets", multiple=True, help="Only these sets of the queries' products.csv.")
+@click.option("--quick", is_flag=True, help="Leave out the slices for which photos must be embedded again.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path),
+              help="Write the worst errors with their pictures into this HTML file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def evaluate(release: str | None, queries: Path | None, sets: tuple[str, ...], as_json: bool) -> None:
-    """Measure recall: each photo of the gallery against the others, or a folder of other photos."""
-    from index.evaluate import evaluate as leave_one_out
-    from index.gallery import read_gallery
+def evaluate(release: str | None, queries: Path | None, sets: tuple[str, ...], quick: bool, report: Path | None,
+             as_json: bool) -> None:
+    """Measure recall of all that can be found, additions included: each photo against the others, or other photos."""
+    if report and queries:
+        raise click.UsageError("--report shows errors among the gallery's own photos; leave --queries out")
     stores = open_stores(read_settings())
     opened = _index(stores, release)
-    gallery, _ = read_gallery(opened.folder)
-    found = leave_one_out(gallery) if queries is None else _ask(stores, opened, gallery, queries, sets)
-    found = {"release": opened.name, **found}
+    gallery = open_whole(stores, opened)
+    found = {"release": opened.name, **(_leave_one_out(stores, opened, gallery, quick) if queries is None
+                                        else _ask(stores, opened, gallery, queries, sets))}
+    if report:
+        from index.report import write_report
+        write_report(report, f"Evaluation of {opened.name}", found, gallery, stores.photos)
     click.echo(json.dumps(found) if as_json else table(found))
 
 
@@ -91,15 +100,31 @@ def add_with_bar(stores: Stores, opened: Published) -> "Added":
 def table(found: dict[str, Any]) -> str:
     """Measures as lines of text."""
     slices = found.get("slices") or {"queries": found}
-    lines = [f"{'slice':10} {'queries':>8} {'products':>9} {'recall@1':>9} {'95 % interval':>16} {'@5':>6} {'@10':>6} "
+    lines = [f"{'slice':18} {'queries':>8} {'products':>9} {'recall@1':>9} {'95 % interval':>16} {'@5':>6} {'@10':>6} "
              f"{'mAP@10':>7}"]
     for name, row in slices.items():
         if row["queries"]:
             low, high = row["ci95"]
             interval = f"{low:.3f} – {high:.3f}"
-            lines.append(f"{name:10} {row['queries']:8d} {row['products']:9d} {row['recall@1']:9.3f} {interval:>16} "
+            lines.append(f"{name:18} {row['queries']:8d} {row['products']:9d} {row['recall@1']:9.3f} {interval:>16} "
                          f"{row['recall@5']:6.3f} {row['recall@10']:6.3f} {row['mAP@10']:7.3f}")
     return "\n".join([str(found["release"]), *lines])
+
+
+def open_whole(stores: Stores, opened: Published) -> "Gallery":
+    """All that can be found in an index of the catalogue as it is now, as one gallery."""
+    from index.whole import open_view, whole_gallery
+    with Session(stores.readers) as session:
+        state, rows = read_state(session), product_photos(session)
+    return whole_gallery(open_view(stores.releases, opened, state), rows)
+
+
+def _leave_one_out(stores: Stores, opened: Published, gallery: "Gallery", quick: bool) -> dict[str, Any]:
+    from index.again import MOST_AGAIN, asked_again
+    from index.evaluate import evaluate, held_out_rows
+    again = {} if quick else asked_again(stores.photos, embedder_of(stores, network_of(stores, opened)), gallery,
+                                         held_out_rows(gallery, MOST_AGAIN))
+    return evaluate(gallery, again)
 
 
 def _sides(stores: Stores, network: Published) -> dict[str, str]:

@@ -16,11 +16,11 @@ from app.commands.indexing import build_with_bar
 from app.wiring import Stores, embedder_of, network_of
 from catalogue.errors import BadRelease, GateRefused
 from catalogue.gallery_items import register
-from index.calibration import Queries, calibration_rows, fit_decision
+from index.calibration import calibration_rows, fit_decision
 from index.decision import EXACT, UNKNOWN, Decision, Evidence
 from index.disturbed import disturbed
 from index.engine import Engine
-from index.evaluate import evaluate, evaluate_queries
+from index.evaluate import Queries, evaluate, evaluate_queries
 from index.gallery import Gallery, read_gallery
 from index.gate import Comparison, check, check_size, compare
 from index.search import Part
@@ -41,7 +41,8 @@ def made_gallery(products: int = 40, photos: int = 4, noise: float = 0.15, seed:
         photos=np.array([f"{row:064x}" for row in range(count)]), groups=np.arange(count),
         sides=np.array(["train", "val", "unseen", "new"] * (count // 4)), vectors=vectors,
         product_ids=np.arange(1, products + 1), keys=np.array([f"k{row}" for row in range(products)]),
-        brands=np.array(["A", "A", "B", "B"] * (products // 4)), models=np.repeat(np.arange(products // 2), 2))
+        brands=np.array(["A", "A", "B", "B"] * (products // 4)), models=np.repeat(np.arange(products // 2), 2),
+        types=np.where(np.arange(products) % 4 < 2, "boot", "sandal"))
 
 
 def searcher(gallery: Gallery, folder) -> View:

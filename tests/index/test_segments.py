@@ -86,7 +86,7 @@ def part_of(gallery: Gallery, folder: Path, name: str) -> Part:
 
 def rows_of(gallery: Gallery, rows: np.ndarray) -> Gallery:
     kept = np.isin(gallery.product_ids, gallery.products[rows])
-    products = ("product_ids", "keys", "brands", "models")
+    products = ("product_ids", "keys", "brands", "models", "types")
     return Gallery(**{name: getattr(gallery, name)[kept if name in products else rows]
                       for name in Gallery.__dataclass_fields__})
 
