@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from catalogue.errors import BadInput
-from vision.saved import BACKBONES
+from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Recipe:
     """
 
     backbone: str = "resnet18"
+    pooling: str = "avg"            # of the trunk's feature maps: avg, gem, or a transformer's class token
+    levels: int = 1                 # how many of the trunk's last stages are pooled, side by side
     embedding: int = 0
     head: str = "cosine"
     scale: float = 24.0
@@ -61,8 +63,14 @@ class Recipe:
         if self.contrastive < 0 or self.batch % self.group or self.views % self.group:
             raise BadInput(f"recipe: batch ({self.batch}) and views ({self.views}) must be multiples of group "
                            f"({self.group}), contrastive at least 0")
-        if self.backbone not in BACKBONES:
-            raise BadInput(f"recipe: unknown backbone {self.backbone!r}; choose one of {', '.join(BACKBONES)}")
+        if not is_backbone(self.backbone):
+            raise BadInput(f"recipe: unknown backbone {self.backbone!r}; choose one of {', '.join(BACKBONES)}, or "
+                           f"{TIMM}NAME for one of timm's")
+        if self.pooling not in POOLINGS or not 1 <= self.levels <= 4:
+            raise BadInput(f"recipe: pooling is one of {', '.join(POOLINGS)}, levels 1 to 4, "
+                           f"not {self.pooling!r} and {self.levels}")
+        if self.pooling == "token" and not self.backbone.startswith("vit"):
+            raise BadInput(f"recipe: {self.backbone} has no class token to pool; pooling is avg or gem")
         if self.head not in ("cosine", "linear"):
             raise BadInput(f"recipe: head is cosine or linear, not {self.head!r}")
         if not 16 <= self.size <= 1024 or self.batch < 2 or self.lr <= 0 or self.scale <= 0 or self.embedding < 0:

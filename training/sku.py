@@ -90,7 +90,8 @@ def start_weights(start: str, backbone: str) -> Mapping[str, Tensor] | None:
 def new_network(recipe: Recipe, classes: int) -> Network:
     """The untrained network of a recipe, its trunk loaded as the recipe says."""
     torch.manual_seed(recipe.seed)
-    architecture = Architecture(recipe.backbone, recipe.embedding, recipe.head, recipe.scale)
+    architecture = Architecture(recipe.backbone, recipe.embedding, recipe.head, recipe.scale, recipe.pooling,
+                                recipe.levels)
     network = Network(architecture, classes, Preprocessing(recipe.size))
     weights = start_weights(recipe.start, recipe.backbone)
     if weights is not None:

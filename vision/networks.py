@@ -1,35 +1,45 @@
-"""The network: a torchvision ResNet trunk, an embedding with a named exit, and a head over product classes."""
+"""The network: a trunk, pooling, an embedding with a named exit, and a head over product classes."""
 
 from dataclasses import dataclass
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vision.preprocessing import Preprocessing
-from vision.saved import BACKBONES
+from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
+from vision.trunks import build_trunk, stage_maps, stage_widths
 
 
 @dataclass(frozen=True)
 class Architecture:
     """What is needed to build the network again.
 
-    `embedding` is the width of a linear reduction after pooling, 0 for the trunk's own width. `head` is `linear`
-    (softmax regression) or `cosine` (classes are directions; Wang et al. 2018, "CosFace"), whose logits are
-    `scale` · cosine.
+    `pooling` of a feature map: `avg`, `gem` (Radenovic et al. 2019, with a learnt power), or `token` (a transformer's
+    class token). `levels` is how many of the last stages are pooled: the earlier ones, each normed, stand beside the
+    last, because colour and texture live there. `embedding` is the width of a linear reduction after pooling, 0 for
+    the trunk's own width. `head` is `linear` (softmax regression) or `cosine` (classes are directions; Wang et al.
+    2018, "CosFace"), whose logits are `scale` · cosine, with `subcenters` directions a class (Deng et al. 2020).
     """
 
     backbone: str = "resnet18"
     embedding: int = 0
     head: str = "cosine"
     scale: float = 24.0
+    pooling: str = "avg"
+    levels: int = 1
+    subcenters: int = 1
 
     def __post_init__(self) -> None:
-        if self.backbone not in BACKBONES:
-            raise ValueError(f"unknown backbone {self.backbone!r}; choose one of {', '.join(BACKBONES)}")
-        if self.head not in ("linear", "cosine") or self.embedding < 0 or self.scale <= 0:
+        if not is_backbone(self.backbone):
+            raise ValueError(f"unknown backbone {self.backbone!r}; choose one of {', '.join(BACKBONES)}, {TIMM}NAME")
+        if (self.head not in ("linear", "cosine") or self.pooling not in POOLINGS or self.embedding < 0
+                or self.scale <= 0 or not 1 <= self.levels <= 4 or self.subcenters < 1):
             raise ValueError(f"impossible architecture: {self}")
+        if self.pooling == "token" and not self.backbone.startswith("vit"):
+            raise ValueError(f"{self.backbone} has no class token to pool; pooling is avg or gem")
+        if self.subcenters > 1 and self.head != "cosine":
+            raise ValueError("a linear head has no sub-centres")
 
 
 class Network(nn.Module):
@@ -42,24 +52,39 @@ class Network(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.mirrored = preprocessing.mirrored
-        trunk = getattr(torchvision.models, architecture.backbone)(weights=None)
-        width: int = trunk.fc.in_features
-        trunk.fc = nn.Identity()
-        self.trunk = trunk
+        self.trunk = build_trunk(architecture.backbone, preprocessing.size)
+        widths = stage_widths(self.trunk, architecture.backbone, preprocessing.size, architecture.levels)
+        width = sum(widths)
+        if architecture.pooling == "gem":
+            self.powers = nn.Parameter(torch.full((architecture.levels,), 3.0))
+        # Stages differ in scale by orders; side by side, each must weigh what it says. One alone is left to the neck.
+        self.level_norms = nn.ModuleList(nn.BatchNorm1d(one) for one in widths if architecture.levels > 1)
         self.reduce = nn.Linear(width, architecture.embedding, bias=False) if architecture.embedding else nn.Identity()
         self.width = architecture.embedding or width
         # BNNeck (Luo et al. 2019): the classifier sees features of zero mean and unit variance, and so does retrieval.
         self.neck = nn.BatchNorm1d(self.width)
         self.neck.bias.requires_grad_(False)
-        self.head: nn.Module = (CosineHead(self.width, classes, architecture.scale) if architecture.head == "cosine"
-                                else nn.Linear(self.width, classes))
+        self.head: nn.Module = (CosineHead(self.width, classes, architecture.scale, architecture.subcenters)
+                                if architecture.head == "cosine" else nn.Linear(self.width, classes))
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, 3, 1, 1), persistent=False)
 
+    def pooled(self, pixels: Tensor) -> Tensor:
+        """Return what stands before the neck (n, d) of float RGB pixels 0–255 (n, 3, h, w)."""
+        kind = self.architecture
+        maps = stage_maps(self.trunk, kind.backbone, (pixels - self.mean) / self.std, kind.levels,
+                          kind.pooling == "token")
+        if kind.pooling == "gem":
+            parts = [generalized_mean(found, power) for found, power in zip(maps, self.powers, strict=True)]
+        else:
+            parts = [found.mean((2, 3)) for found in maps]
+        if kind.levels > 1:
+            parts = [norm(part) for norm, part in zip(self.level_norms, parts, strict=True)]
+        return self.reduce(torch.cat(parts, 1))                         # (n, d)
+
     def features(self, pixels: Tensor) -> Tensor:
         """Return penultimate features (n, d), not yet of unit length, of float RGB pixels 0–255 (n, 3, h, w)."""
-        x = self.trunk((pixels - self.mean) / self.std)                 # (n, width)
-        return self.neck(self.reduce(x))                                # (n, d)
+        return self.neck(self.pooled(pixels))
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Return unit embeddings (n, d) of float RGB pixels 0–255 (n, 3, h, w)."""
@@ -71,16 +96,27 @@ class Network(nn.Module):
 
 
 class CosineHead(nn.Module):
-    """Logits are `scale` times the cosine between the features and one direction a class."""
+    """Logits are `scale` times the cosine between the features and the nearest of a class's directions."""
 
-    def __init__(self, width: int, classes: int, scale: float) -> None:
+    def __init__(self, width: int, classes: int, scale: float, subcenters: int = 1) -> None:
         super().__init__()
         self.scale = scale
-        self.weight = nn.Parameter(F.normalize(torch.randn(classes, width)))
+        self.subcenters = subcenters
+        # Class c's directions are the rows c · subcenters and following.
+        self.weight = nn.Parameter(F.normalize(torch.randn(classes * subcenters, width)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Return logits (n, classes) of features (n, width)."""
-        return self.scale * F.linear(F.normalize(features), F.normalize(self.weight))
+        cosines = F.linear(F.normalize(features), F.normalize(self.weight))
+        if self.subcenters > 1:
+            cosines = cosines.unflatten(1, (-1, self.subcenters)).amax(2)
+        return self.scale * cosines
+
+
+def generalized_mean(maps: Tensor, power: Tensor) -> Tensor:
+    """Return (mean x^p)^(1/p) (n, c) of maps (n, c, h, w); what is negative counts as 0 (Radenovic et al. 2019)."""
+    with torch.autocast(maps.device.type, enabled=False):  # powers overflow and vanish in half precision
+        return maps.float().clamp(min=1e-6).pow(power.float()).mean((2, 3)).pow(1 / power.float())
 
 
 class ServingForm(nn.Module):

@@ -11,7 +11,10 @@ from vision.preprocessing import Preprocessing
 CARD = "model.json"
 WEIGHTS = "weights.pt"
 SERVING = "serving.xml"
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+TIMM = "timm:"
+BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet18d", "resnet34d", "resnet50d",
+             "mobilenet_v2", "mobilenet_v3_large", "convnext_tiny", "vit_b_16")
+POOLINGS = ("avg", "gem", "token")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class NetworkCard:
     def write(self, folder: Path) -> None:
         """Write `model.json`."""
         (folder / CARD).write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def is_backbone(name: str) -> bool:
+    """Whether a network can be built on the backbone called so; what timm has is known only when it is built."""
+    return name in BACKBONES or name.startswith(TIMM)
 
 
 def read_card(folder: Path) -> NetworkCard:

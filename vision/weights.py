@@ -1,15 +1,19 @@
 """Weights with torch: loading a saved network, starting one from others' weights, writing weights to start from."""
 
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from catalogue.errors import BadInput, BadRelease
 from vision.networks import Architecture, Network
 from vision.saved import WEIGHTS, read_card
+
+POSITIONS = "trunk.encoder.pos_embedding"
 
 
 def load_network(folder: Path) -> Network:
@@ -32,15 +36,31 @@ def load_start(network: Network, weights: Mapping[str, Tensor], source: str) -> 
     own = network.state_dict()
     ours = any(name.startswith("trunk.") for name in weights)
     given = {name if ours else f"trunk.{name}": value for name, value in weights.items()}
+    if POSITIONS in own and POSITIONS in given:
+        given[POSITIONS] = _positions_like(own[POSITIONS], given[POSITIONS])
     fits = {name: value.to(own[name].dtype) for name, value in given.items()
             if name in own and not name.startswith("head.") and own[name].shape == value.shape}
     trunk = [name for name in own if name.startswith("trunk.")]
     if not all(name in fits for name in trunk):
         missing = [name for name in trunk if name not in fits]
-        raise BadInput(f"{source} holds no {network.architecture.backbone} weights: {len(missing)} of its {len(trunk)} "
-                       f"trunk tensors do not fit, the first is {missing[0]!r}; choose the matching backbone")
+        backbone = network.architecture.backbone
+        plain = backbone.removesuffix("d")
+        hint = (f" (a plain {plain}'s weights never fit a {backbone}: its stem and shortcuts are others)"
+                if plain != backbone else "")
+        raise BadInput(f"{source} holds no {backbone} weights: {len(missing)} of its {len(trunk)} trunk tensors do not "
+                       f"fit, the first is {missing[0]!r}; choose the matching backbone{hint}")
     network.load_state_dict(fits, strict=False)
     return [name for name in own if name not in fits]
+
+
+def _positions_like(own: Tensor, given: Tensor) -> Tensor:
+    """A transformer's positions (1, 1 + h·w, c), learnt at another photo size, stretched to that of `own`."""
+    if own.shape == given.shape or own.shape[2] != given.shape[2]:
+        return given
+    new, old = (math.isqrt(positions.shape[1] - 1) for positions in (own, given))
+    grid = given[:, 1:].float().transpose(1, 2).unflatten(2, (old, old))        # (1, c, old, old)
+    grid = F.interpolate(grid, (new, new), mode="bicubic", align_corners=True)
+    return torch.cat([given[:, :1].float(), grid.flatten(2).transpose(1, 2)], 1)
 
 
 def start_of(folder: Path) -> bytes:

@@ -1,15 +1,17 @@
 """The network: its exits, its saved form, both runtimes to the same numbers."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from catalogue.errors import BadInput, BadRelease
 from tests.conftest import picture
 from vision.embedder import open_embedder
-from vision.networks import Architecture, Network
+from vision.networks import Architecture, CosineHead, Network, generalized_mean
 from vision.preprocessing import Preprocessing
 from vision.publishing import save_network
 from vision.saved import NetworkCard, read_card
@@ -38,6 +40,76 @@ def test_both_runtimes_give_the_same_numbers(tmp_path: Path, head: str, embeddin
     assert ours.vectors.shape == (5, embedding or 512) and ours.logits.shape == (5, 5)
     assert np.abs(ours.vectors - theirs.vectors).max() < 1e-4 and np.abs(ours.logits - theirs.logits).max() < 1e-2
     assert np.allclose(np.linalg.norm(ours.vectors, axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", [
+    Architecture("resnet18", levels=4, pooling="gem"),
+    Architecture("resnet18d", embedding=32, subcenters=3),
+    pytest.param(Architecture("mobilenet_v2", levels=2, embedding=32), marks=pytest.mark.slow),
+    pytest.param(Architecture("resnet50d", levels=4), marks=pytest.mark.slow),
+    pytest.param(Architecture("mobilenet_v3_large", pooling="gem"), marks=pytest.mark.slow),
+    pytest.param(Architecture("convnext_tiny", levels=4), marks=pytest.mark.slow),
+    pytest.param(Architecture("vit_b_16", pooling="token"), marks=pytest.mark.slow),
+    Architecture("timm:test_resnet", levels=3), Architecture("timm:test_vit", levels=2)], ids=lambda a: a.backbone)
+def test_every_backbone_is_trained_saved_exported_and_loaded(tmp_path: Path, architecture: Architecture) -> None:
+    if architecture.backbone.startswith("timm:"):
+        pytest.importorskip("timm")
+    torch.manual_seed(0)
+    network = Network(architecture, 5, FIT)
+    network(torch.rand(4, 3, 32, 32) * 255).sum().backward()
+    folder = save(network, tmp_path / "net")  # checks the export against torch
+    images = [picture(seed) for seed in range(3)]
+    ours, theirs = (open_embedder(folder, name, 1).embed(images) for name in ("openvino", "cpu"))
+    assert ours.vectors.shape == (3, network.width) and np.abs(ours.vectors - theirs.vectors).max() < 1e-3
+    assert not load_network(folder).training
+
+
+def test_levels_stand_side_by_side_and_gem_lies_between_mean_and_greatest() -> None:
+    assert Network(Architecture(levels=4), 3, FIT).width == 64 + 128 + 256 + 512
+    maps = torch.rand(2, 4, 3, 3)
+    mean, greatest = maps.mean((2, 3)), maps.amax((2, 3))
+    found = generalized_mean(maps, torch.tensor(3.0))
+    assert (mean < found).all() and (found < greatest).all()
+    assert torch.allclose(generalized_mean(maps, torch.tensor(1.0)), mean)
+
+
+def test_of_several_directions_the_nearest_one_speaks() -> None:
+    head = CosineHead(2, 2, scale=1.0, subcenters=2)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[1.0, 0], [0, 1], [-1, 0], [0, -1]]))
+    assert torch.equal(head(torch.tensor([[0.0, 2], [-3, 0]])).detach(), torch.tensor([[1.0, 0], [0, 1]]))
+
+
+def test_a_card_of_former_days_is_loaded(tmp_path: Path) -> None:
+    folder = save(make(), tmp_path / "net")
+    card = json.loads((folder / "model.json").read_text())
+    card["architecture"] = {name: card["architecture"][name] for name in ("backbone", "embedding", "head", "scale")}
+    (folder / "model.json").write_text(json.dumps(card))
+    assert load_network(folder).architecture == Architecture()
+
+
+@pytest.mark.parametrize(("name", "wrong"), [("vgg", {}), ("resnet18", {"levels": 5}), ("resnet18", {"pooling": "max"}),
+                                             ("resnet18", {"pooling": "token"}), ("resnet18", {"subcenters": 0}),
+                                             ("resnet18", {"subcenters": 2, "head": "linear"})])
+def test_impossible_architectures_are_refused(name: str, wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        Architecture(name, **wrong)
+
+
+def test_backbones_that_cannot_be_built_say_why() -> None:
+    with pytest.raises(BadInput, match="multiples of 16"):
+        Network(Architecture("vit_b_16"), 3, Preprocessing(40))
+    pytest.importorskip("timm")
+    with pytest.raises(BadInput, match="no model 'nothing'"):
+        Network(Architecture("timm:nothing"), 3, FIT)
+
+
+def test_weights_of_a_plain_resnet_are_no_start_for_a_resnet_d() -> None:
+    with pytest.raises(BadInput, match="its stem and shortcuts are others"):
+        load_start(Network(Architecture("resnet18d"), 3, FIT), make().trunk.state_dict(), "x")
+    plain = torchvision.models.mobilenet_v2(weights=None).state_dict()
+    assert not any(name.startswith("trunk.") for name in load_start(
+        Network(Architecture("mobilenet_v2"), 3, FIT), plain, "x"))
 
 
 def test_probabilities_use_the_temperature(tmp_path: Path) -> None:
