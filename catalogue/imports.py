@@ -1,4 +1,5 @@
-"""Products and photos that come as files: a folder with a `products.csv`, or any CSV with a column of photos."""
+"""Products and photos that come as files: a folder with a `products.csv`, any CSV with a column of photos, public sets.
+"""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from catalogue.identity import Described, codes_of, find_or_add_model, find_or_a
 from catalogue.listings import FoundPhoto, add_photos
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.products_csv import ProductRow, photo_paths, read_csv, read_products, write_products
+from catalogue.public_sets import read_public
 from catalogue.queries import catalogue_rows, products_by_codes
 from catalogue.tables import ProductPhoto
 from catalogue.transactions import in_one_go
@@ -47,15 +49,17 @@ class _Entry:
 
 def import_path(engine: Engine, store: PhotoStore, path: Path, photo_column: str = "photo",
                 sets: Sequence[str] = (), watch: Callable[[int], None] | None = None,
-                fetch: Fetch | None = None) -> ImportReport:
+                fetch: Fetch | None = None, layout: str = "") -> ImportReport:
     """Import a folder with a `products.csv`, or one CSV whose `photo_column` holds paths relative to the file.
 
     One transaction a product: an import that is killed and started again ends the same as one that was not. Importing
     again replaces what the same origin brought before. `sets` keeps to those sets; `watch(n)` hears of each product.
-    With `fetch`, the photos of a CSV may be addresses, several of them apart by spaces.
+    With `fetch`, the photos of a CSV may be addresses, several of them apart by spaces. `layout` says that the folder
+    is a public set's; its sets are `<layout>-train` and `<layout>-test`.
     """
     report = ImportReport()
-    entries = _folder_entries(path, sets) if path.is_dir() else _csv_entries(path, photo_column, report)
+    entries = (_public_entries(path, layout, sets) if layout else _folder_entries(path, sets) if path.is_dir()
+               else _csv_entries(path, photo_column, report))
     for entry in entries:
         found = list(_stored(store, entry, report, fetch))
         in_one_go(engine, partial(_save, entry=entry, photos=found))
@@ -122,6 +126,18 @@ def _folder_entries(folder: Path, sets: Sequence[str]) -> Iterator[_Entry]:
     for row in read_products(folder):
         if not sets or row.set in sets:
             yield _Entry(f"{row.set}/{row.slug}", row, photo_paths(folder, row))
+
+
+def _public_entries(folder: Path, layout: str, sets: Sequence[str]) -> Iterator[_Entry]:
+    rows: dict[tuple[str, str], tuple[ProductRow, list[Path | str]]] = {}
+    for photo in read_public(layout, folder):
+        part = f"{layout}-{'train' if photo.side == 'train' else 'test'}"
+        row = ProductRow(part, photo.product, photo.brand, f"{photo.kind} {photo.product}", shoe_type=photo.kind,
+                         model_group=photo.model if photo.model != photo.product else "")
+        rows.setdefault((part, photo.product), (row, []))[1].append(photo.path)
+    for row, places in rows.values():
+        if not sets or row.set in sets:
+            yield _Entry(f"{row.set}/{row.slug}", row, places)
 
 
 def _csv_entries(path: Path, photo_column: str, report: ImportReport) -> Iterator[_Entry]:

@@ -45,21 +45,26 @@ def stats(as_json: bool) -> None:
 @click.option("--set", "sets", multiple=True, help="Only these sets of products.csv; may be repeated.")
 @click.option("--photo-column", default="photo", show_default=True, help="The column of photos, for a CSV file.")
 @click.option("--fetch", is_flag=True, help="Fetch photos that are addresses, as politely as a crawl.")
-def import_(path: Path, sets: tuple[str, ...], photo_column: str, fetch: bool) -> None:
+@click.option("--layout", type=click.Choice(["sop", "inshop", "zappos"]),
+              help="PATH is an unpacked public set: Stanford Online Products, In-Shop or UT-Zappos50K.")
+def import_(path: Path, sets: tuple[str, ...], photo_column: str, fetch: bool, layout: str | None) -> None:
     """Import a folder with a products.csv and <set>/<slug>/<n>.jpg, a CSV with a column of photos, or JSON lines.
 
     A line of a .jsonl (or .jsonl.gz) file is an object of title, brand, style_code, gtins, colour, price, currency,
     available, sizes, photos …; with shop and url it is a listing of that shop. Photos are paths relative to the file,
     or addresses. Lines that cannot be used are told, the others go in, and the exit status is 1.
+
+    A public set (--layout) comes as the sets <layout>-train and <layout>-test: --set sop-train keeps to the first.
     """
     from catalogue.imports import import_path
     from catalogue.pushes import NAMES, import_lines
     stores = open_stores(read_settings())
     with counting("import", unit="product") as move, _fetching(stores, fetch) as bring:
-        if path.name.endswith(NAMES):
+        if path.name.endswith(NAMES) and not layout:
             report = import_lines(stores.database, stores.photos, path, bring, move)
         else:
-            report = import_path(stores.database, stores.photos, path, photo_column, sets, move, bring)
+            report = import_path(stores.database, stores.photos, path, photo_column, sets, move, bring,
+                                 layout or "")
     _tell(report)
 
 
