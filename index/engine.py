@@ -127,7 +127,9 @@ class Engine:
         colourways = view.best_of(seen.vectors, [one for one in family if one != ranked[0].product_id])
         verdict, confidence = UNKNOWN, None
         if self.decision is not None:
-            verdict, confidence = self.decision.decide(evidence_of(np.array([match.score for match in ranked]), models))
+            verdict, confidence = self.decision.decide(evidence_of(
+                np.array([match.score for match in ranked]), models,
+                view.photo_scores(seen.vectors, ranked[0].product_id)))
         best, brand = ranked[0], view.brand(ranked[0].product_id)
         key = self.embedder.card.classes[int(seen.probabilities.argmax())]
         predicted = view.by_key.get(key)

@@ -89,6 +89,11 @@ class View:
         rows = [np.flatnonzero(np.isin(shown, wanted)) for shown in self.shows]
         return self._rank(vectors, rows, len(wanted))
 
+    def photo_scores(self, vectors: np.ndarray, product: int) -> np.ndarray:
+        """Return the scores (o,) of all photos of a product for the query's views (v, d)."""
+        rows = [np.flatnonzero(shown == product) for shown in self.shows]
+        return np.concatenate([part.scores(vectors, some) for part, some in zip(self.parts, rows, strict=True)])
+
     def now(self, removed: frozenset[int], became: Mapping[int, int]) -> "View":
         """The view after other removals and merges."""
         return view_of(self.parts, GalleryState(removed, became, self.state.products), self, self.hidden)

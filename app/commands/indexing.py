@@ -31,9 +31,14 @@ def index() -> None:
 @click.option("--network", "name", help="The network release; without it the newest.")
 def build(name: str | None) -> None:
     """Embed every product photo into a new index release; makes nothing live."""
+    from index.decision import read_decision
     stores = open_stores(read_settings())
     network = stores.releases.open(name) if name else stores.releases.newest("network")
-    click.echo(build_with_bar(stores, network))
+    made = stores.releases.open(build_with_bar(stores, network))
+    decision = read_decision(made.manifest["decision"])
+    click.echo("not calibrated, all answers will be unknown: too few products have a second photo" if decision is None
+               else str(decision), err=True)
+    click.echo(made.name)
 
 
 @index.command()

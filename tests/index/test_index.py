@@ -17,7 +17,7 @@ from app.wiring import Stores, embedder_of, network_of
 from catalogue.errors import BadRelease, GateRefused
 from catalogue.gallery_items import register
 from index.calibration import calibration_rows, fit_decision
-from index.decision import EXACT, UNKNOWN, Decision, Evidence
+from index.decision import EXACT, UNKNOWN, Decision, Evidence, read_decision
 from index.disturbed import disturbed
 from index.engine import Engine
 from index.evaluate import Queries, evaluate, evaluate_queries
@@ -111,9 +111,26 @@ def test_the_decision_knows_what_it_does_not_know() -> None:
     again = fitted_on_itself(other)
     assert again is not None
     assert Decision(**again.as_dict()) == again
-    assert fitted.decide(Evidence(0.97, 0.4, 0.5))[0] == EXACT
-    verdict, confidence = fitted.decide(Evidence(0.2, 0.01, 0.01))
+    assert fitted.decide(Evidence(0.97, 0.4, 0.5, 0.5, 0.35))[0] == EXACT
+    verdict, confidence = fitted.decide(Evidence(0.2, 0.01, 0.01, 0.15, -0.01))
     assert verdict == UNKNOWN and confidence < 0.5
+
+
+def test_a_photo_of_the_gallery_itself_is_exact_and_one_photo_is_enough() -> None:
+    fitted = fitted_on_itself(made_gallery(products=120, noise=0.1))
+    assert fitted is not None
+    assert fitted.decide(Evidence(1.0, 0.02, 0.3, 0.6, -0.2))[0] == EXACT
+    alone, seconded = Evidence(0.97, 0.4, 0.5, 0.5, None), Evidence(0.97, 0.4, 0.5, 0.5, 0.4 - fitted.gap)
+    assert fitted.decide(alone) == pytest.approx(fitted.decide(seconded)) and fitted.decide(alone)[0] == EXACT
+
+
+def test_the_decision_of_a_former_version_is_read_and_goes_by_its_three_features() -> None:
+    former = {"product": [-9.0, 8.0, 20.0, 1.0], "model": [-5.0, 8.0, 1.0, 9.0], "exact_from": 0.6, "model_from": 0.5,
+              "similar_from": 0.4, "true_accepts": 0.8, "false_accepts": 0.05, "false_accepts_siblings": 0.1,
+              "calibration_error": 0.1, "queries": 50, "fitted_on": "held-out"}
+    found = read_decision(former)
+    assert found is not None and found.decide(Evidence(0.9, 0.3, 0.3, 0.5, None))[0] == EXACT
+    assert found.decide(Evidence(0.1, 0.0, 0.0, 0.1, 0.3))[0] == UNKNOWN and read_decision(None) is None
 
 
 def test_a_gallery_without_queries_measures_nothing_and_is_valid_json() -> None:
