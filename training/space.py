@@ -14,7 +14,7 @@ DEFAULT = Path(__file__).parent / "space.toml"
 ALLOWED = "{low = NUMBER, high = NUMBER, log = true or false} or {choices = [VALUE, …]}"
 # Settings that a search must leave alone, and why.
 _APART = {"epochs": "the length of a trial is told by --epochs", "seed": "a lucky seed is no better setting",
-          "precision": "it belongs to the machine"}
+          "precision": "it belongs to the machine", "compile": "it belongs to the machine"}
 _DRAWS = 200
 
 
