@@ -1,41 +1,34 @@
 """The training loop, from packed pixels and labels to a fitted network; a kill loses one epoch at most."""
 
-import io
 import logging
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from catalogue.errors import BadInput
-from catalogue.files import write_file
 from training.augmentation import augment
-from training.losses import contrastive, margin_cross_entropy
+from training.batches import Batch, Labelled, batches, size_at
+from training.checkpoints import Row, load_checkpoint, save_checkpoint
+from training.distilling import Teacher
+from training.losses import Objective
+from training.mixing import mix
+from training.optimizing import Averaged, make_optimizer, set_rate
+from training.parallel import Team
 from training.recipes import Recipe
 from training.sampling import balanced_epoch
 from vision.networks import Network
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """What to train on: `rows` (n,) of packed pixels and masks uint8 (N, s, s, 4), each row's class and model (n,)."""
-
-    packed: np.ndarray
-    rows: np.ndarray
-    labels: np.ndarray
-    families: np.ndarray
-
-    def __post_init__(self) -> None:
-        if not len(self.rows) == len(self.labels) == len(self.families):
-            raise ValueError("as many labels as photos")
+SAY_EVERY = 20
+# What tells the better of two epochs, the first that is measured: photos that no training saw, of products it did.
+BEST_BY = ("val_recall1", "val_top1", "unseen_recall1")
 
 
 @dataclass(frozen=True)
@@ -50,60 +43,42 @@ class Step:
     photos_per_s: float
 
 
-def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Network], dict[str, float]],
-        checkpoint: Path, device: torch.device, watch: Callable[[Step], None] | None = None,
-        each: Callable[[dict[str, float]], None] | None = None) -> list[dict[str, float]]:
+def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Network], Row], checkpoint: Path,
+        team: Team, teacher: Teacher | None = None, watch: Callable[[Step], None] | None = None,
+        each: Callable[[Row], None] | None = None) -> list[Row]:
     """Train `network` in place and return one row of measures an epoch; resumes from `checkpoint` if it exists.
 
     `each` hears each epoch's row once its checkpoint is written, and on resuming the rows of the epochs before; what it
-    raises ends the training.
+    raises ends the training. The photos' accuracy in a row, `train_top1`, is that of augmented photos as they came.
     """
-    network.to(device).to(memory_format=torch.channels_last)
-    optimizer = _optimizer(network, recipe)
-    history: list[dict[str, float]] = _resume(checkpoint, network, optimizer, device)
+    network.to(team.device).to(memory_format=torch.channels_last)
+    run = _Run(network, recipe, data, team, teacher)
+    history, best = load_checkpoint(checkpoint, network, run.optimizer, run.objective, run.averaged, team.device)
     if each is not None:
         for before in history:
             each(before)
-    per_epoch = math.ceil(len(np.unique(data.labels)) * recipe.views / recipe.batch)
-    bf16 = use_bf16(recipe.precision, device)
-    log.info("training %s on %s in %s, from epoch %d of %d", recipe.backbone, device,
-             "bf16" if bf16 else "fp32", len(history) + 1, recipe.epochs)
+    log.info("training %s on %s in %s, from epoch %d of %d", recipe.backbone, team.device,
+             "bf16" if run.bf16 else "fp32", len(history) + 1, recipe.epochs)
     for epoch in range(len(history), recipe.epochs):
-        network.train()
-        random = torch.Generator(device).manual_seed(recipe.seed * 100_003 + epoch)
-        order = balanced_epoch(data.labels, data.families, recipe.views, recipe.group, recipe.seed, epoch)
-        started, seen, losses = time.perf_counter(), 0, 0.0
-        for step, batch in enumerate(np.split(order, range(recipe.batch, len(order) - 1, recipe.batch))):
-            progress = (epoch * per_epoch + step) / (recipe.epochs * per_epoch)
-            _set_rate(optimizer, recipe, progress)
-            packed = torch.from_numpy(data.packed[data.rows[batch]]).to(device, non_blocking=True)
-            labels = torch.from_numpy(data.labels[batch]).to(device, non_blocking=True)
-            pixels = augment(packed, recipe, random).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                features = network.features(pixels)
-                logits = network.head(features)
-            loss = margin_cross_entropy(logits, labels, margin_at(recipe, progress), recipe.label_smoothing)
-            if recipe.contrastive:
-                loss = loss + recipe.contrastive * contrastive(features, labels)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            losses, seen = losses + loss.item() * len(batch), seen + len(batch)
-            if watch is not None:
-                watch(Step(epoch + 1, recipe.epochs, step + 1, per_epoch, losses / seen,
-                           seen / (time.perf_counter() - started)))
-        row = {"epoch": epoch + 1, "loss": losses / seen, "photos_per_s": seen / (time.perf_counter() - started)}
-        history.append({**row, **measure(network)})
-        _save(checkpoint, network, optimizer, history)
+        row = run.epoch(epoch, watch)
+        result = run.result()
+        history.append({**row, **team.agree(partial(measure, result))})
+        if recipe.keep == "best" and saved_epoch(history, recipe) == epoch + 1:
+            best = {name: value.clone() for name, value in result.state_dict().items()}
+        if team.leads:
+            save_checkpoint(checkpoint, network, run.optimizer, run.objective, run.averaged, best, history)
         if each is not None:
             each(history[-1])
+    network.load_state_dict(best if best is not None else run.result().state_dict())
     return history
 
 
-def margin_at(recipe: Recipe, progress: float) -> float:
-    """The margin in units of the logits: CosFace's, growing at first, for a cosine head; none for a linear one."""
-    grown = min(1.0, progress / recipe.margin_warmup) if recipe.margin_warmup else 1.0
-    return recipe.margin * recipe.scale * grown if recipe.head == "cosine" else 0.0
+def saved_epoch(history: list[Row], recipe: Recipe) -> int:
+    """The epoch, from 1, whose weights are those that a training ends with."""
+    name = next((name for name in BEST_BY if name in history[-1]), "")
+    if recipe.keep == "last" or not name:
+        return len(history)
+    return 1 + max(range(len(history)), key=lambda at: (history[at].get(name, -math.inf), at))
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:
@@ -116,47 +91,107 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     return device.type == "cpu" and bool(capabilities.get("avx512_bf16"))
 
 
-def rate_at(recipe: Recipe, progress: float) -> float:
-    """Learning rate at a share of the training in [0, 1): linear warm-up, then a cosine to zero."""
-    peak = recipe.lr * recipe.batch / 64
-    if progress < recipe.warmup:
-        return peak * (progress + 1e-3) / recipe.warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup)))
+class _Run:
+    """One training under way: everything that changes with a step."""
+
+    def __init__(self, network: Network, recipe: Recipe, data: Labelled, team: Team, teacher: Teacher | None) -> None:
+        self.network, self.recipe, self.data, self.team, self.teacher = network, recipe, data, team, teacher
+        self.optimizer = make_optimizer(network, recipe)
+        self.objective = Objective(recipe, network.head, network.width, len(np.unique(data.labels)))
+        self.averaged = Averaged(network, recipe.ema) if recipe.ema else None
+        self.bf16 = use_bf16(recipe.precision, team.device)
+        self.steps = math.ceil(len(np.unique(data.labels)) * recipe.views / recipe.batch)
+        self.pooled = compiled(network.pooled, recipe.compile, team.device)
+        if teacher is not None:
+            teacher.to(team.device)
+
+    def result(self) -> Network:
+        """The network to measure and save: the moving average's where there is one."""
+        if self.averaged is None:
+            return self.network
+        return cast(Network, self.averaged.module)
+
+    def epoch(self, epoch: int, watch: Callable[[Step], None] | None) -> Row:
+        """Train for one epoch; return its loss, accuracy and pace. What it draws depends on seed and epoch alone."""
+        recipe, device = self.recipe, self.team.device
+        seed = (recipe.seed * 100_003 + epoch) * self.team.size + self.team.rank
+        random = torch.Generator(device).manual_seed(seed)
+        torch.manual_seed(seed)
+        set_mode(self.network, recipe, epoch)
+        chosen = self._chosen(epoch)
+        own = (batch[self.team.own(len(batch))] for batch in chosen)
+        started, seen = time.perf_counter(), 0
+        losses, right = torch.zeros(2, device=device)
+        for step, batch in enumerate(batches(self.data, own, size_at(recipe, epoch), device)):
+            loss, hits = self.step(batch, epoch, step, random)
+            count = len(chosen[step])
+            seen, losses, right = seen + count, losses + loss * count, right + hits
+            # Reading the loss makes a GPU wait.
+            if watch is not None and (device.type == "cpu" or step % SAY_EVERY == 0 or step + 1 == len(chosen)):
+                watch(Step(epoch + 1, recipe.epochs, step + 1, len(chosen), float(losses) / seen,
+                           seen / (time.perf_counter() - started)))
+        loss_of_all, accuracy = float(losses) / seen, float(right) / seen
+        seconds = time.perf_counter() - started
+        return {"epoch": epoch + 1, "loss": loss_of_all, "train_top1": accuracy, "photos_per_s": seen / seconds,
+                "seconds": seconds}
+
+    def _chosen(self, epoch: int) -> list[np.ndarray]:
+        """The rows of each batch of an epoch; several processes leave out what does not share out evenly."""
+        recipe = self.recipe
+        order = balanced_epoch(self.data.labels, self.data.families, recipe.views, recipe.group, recipe.seed, epoch)
+        order = order[:len(order) - len(order) % (self.team.size * recipe.group)] if self.team.size > 1 else order
+        return np.split(order, range(recipe.batch, len(order) - 1, recipe.batch))
+
+    def step(self, batch: Batch, epoch: int, step: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Take one step; return the loss and how many photos' classes were right, both still on the device."""
+        recipe, team = self.recipe, self.team
+        progress = (epoch * self.steps + step) / (recipe.epochs * self.steps)
+        set_rate(self.optimizer, recipe, min(progress, 1.0))
+        pixels = augment(batch.packed, recipe, random)
+        draws = np.random.default_rng([recipe.seed, epoch, step])
+        mixed = mix(pixels, recipe, draws) if recipe.mixup + recipe.cutmix else None
+        pixels = (pixels if mixed is None else mixed[0]).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(team.device.type, torch.bfloat16, enabled=self.bf16):
+            features = self.network.neck(team.gather(self.pooled(pixels)))
+        features, labels = features.float(), team.gather(batch.labels)
+        if mixed is None:
+            loss = self.objective(features, labels, progress)
+        else:
+            loss = self.objective.mixed(features, labels, team.gather(batch.labels[mixed[1]]), mixed[2], progress)
+        if self.teacher is not None:
+            with torch.autocast(team.device.type, torch.bfloat16, enabled=self.bf16):
+                said = self.teacher.says(pixels)
+            loss = loss + recipe.distill * self.teacher.loss(team.gather(said), features, self.network.head(features))
+        self._descend(loss)
+        with torch.no_grad():
+            return loss.detach(), (self.network.head(features).argmax(1) == labels).sum()
+
+    def _descend(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.team.share_gradients(self.network)
+        if self.recipe.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.network)
 
 
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum; no weight decay on biases and norms (He et al. 2019, "Bag of Tricks")."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault((name.startswith("trunk."), parameter.ndim > 1), []).append(parameter)
-    return torch.optim.SGD([
-        {"params": parameters, "share": recipe.trunk_lr if trunk else 1.0,
-         "weight_decay": recipe.weight_decay if decays else 0.0}
-        for (trunk, decays), parameters in groups.items()], lr=recipe.lr, momentum=recipe.momentum,
-        nesterov=recipe.momentum > 0)
+def set_mode(network: Network, recipe: Recipe, epoch: int) -> None:
+    """Ready the network for an epoch: what is frozen neither learns nor gathers statistics."""
+    network.train()
+    frozen = epoch < recipe.frozen
+    network.trunk.requires_grad_(not frozen)
+    if frozen:
+        network.trunk.eval()
+    if recipe.freeze_norms:
+        for part in network.trunk.modules():
+            if isinstance(part, nn.modules.batchnorm._BatchNorm):
+                part.eval()
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate_at(recipe, progress) * group["share"]
-
-
-def _save(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, history: list[dict[str, float]]) -> None:
-    buffer = io.BytesIO()
-    torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(), "history": history}, buffer)
-    write_file(path, buffer.getvalue())
-
-
-def _resume(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer,
-            device: torch.device) -> list[dict[str, float]]:
-    if not path.is_file():
-        return []
-    try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        network.load_state_dict(state["network"])
-        optimizer.load_state_dict(state["optimizer"])
-    except (RuntimeError, KeyError, ValueError, EOFError) as error:
-        raise BadInput(f"the checkpoint {path} does not fit this recipe ({error}); delete it to start again") from error
-    history: list[dict[str, float]] = state["history"]
-    return history
+def compiled(function: Callable[[Tensor], Tensor], mode: str, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return the function compiled as a recipe says; `auto` compiles for GPUs alone, where it pays."""
+    if mode == "off" or (mode == "auto" and device.type != "cuda"):
+        return function
+    return torch.compile(function, mode="default" if mode == "auto" else mode, dynamic=False)

@@ -12,14 +12,28 @@ from typing import Any
 from catalogue.errors import BadInput
 from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
 
+CLASS_LOSSES = ("cosface", "arcface", "subcenter", "proxy-anchor", "ce", "none")
+METRIC_LOSSES = ("supcon", "triplet", "none")
+CHOICES = {"pooling": POOLINGS, "head": ("cosine", "linear"), "loss": CLASS_LOSSES, "metric": METRIC_LOSSES,
+           "optimizer": ("sgd", "adamw"), "distill_by": ("logits", "embedding"), "keep": ("last", "best"),
+           "compile": ("auto", "off", "default", "reduce-overhead", "max-autotune"),
+           "precision": ("auto", "fp32", "bf16")}
+COUNTS = ("epochs", "views", "batch", "size", "group", "levels", "subcenters")
+SHARES = ("background", "geometry", "light", "blur", "erase", "label_smoothing", "warmup", "margin", "margin_warmup",
+          "mixup", "cutmix", "ema", "momentum")
+POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha")
+NOT_NEGATIVE = ("embedding", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr", "weight_decay",
+                "clip", "frozen", "size_from", "distill")
+
 
 @dataclass(frozen=True)
 class Recipe:
     """Settings of `train sku`; the defaults suit a shop of tens to thousands of products on two CPU cores.
 
     `start` is where the trunk's weights come from: `none` (random), `shipped` (the network trained on rendered shoes
-    that comes with the project), `torchvision:NAME` (downloads the weights of that name) or a path to a state dict.
-    `margin` is CosFace's, in cosine units, for the cosine head. Augmentation strengths run from 0 (off) to 1.
+    that comes with the project), `torchvision:NAME` or `timm:NAME` (download the weights of that name) or a path to a
+    state dict. `margin` is in cosines for cosface and proxy-anchor, in radians for arcface and subcenter; `scale`
+    multiplies cosines, proxy-anchor's alpha included. Augmentation strengths run from 0 (off) to 1.
     """
 
     backbone: str = "resnet18"
@@ -27,22 +41,44 @@ class Recipe:
     levels: int = 1                 # how many of the trunk's last stages are pooled, side by side
     embedding: int = 0
     head: str = "cosine"
+    loss: str = "cosface"           # of the classes; ce is plain cross-entropy, none teaches the head alone
+    loss_weight: float = 1.0
     scale: float = 24.0
     margin: float = 0.2
     margin_warmup: float = 0.4      # share of the steps over which the margin grows from 0
-    contrastive: float = 1.0        # weight of the supervised contrastive loss beside the classes'; 0: none
-    group: int = 4                  # photos of one product in a contrastive batch
+    subcenters: int = 1             # directions a class; more than one for subcenter
+    label_smoothing: float = 0.0
+    metric: str = "supcon"          # the loss of the embeddings beside the classes'
+    contrastive: float = 1.0        # its weight; 0: none
+    temperature: float = 0.1        # of supcon
+    triplet_margin: float = 0.2     # of triplet, in cosines
+    memory: int = 0                 # embeddings of former batches that metric compares with, too
+    group: int = 4                  # photos of one product side by side in a batch
     size: int = 128
+    size_from: int = 0              # grow to `size` from here over three quarters of the epochs; 0: `size` throughout
     start: str = "none"
+    zero_gamma: bool = False        # residual blocks begin as identities
+    frozen: int = 0                 # epochs at first in which the trunk stays as it starts
+    freeze_norms: bool = False      # the trunk's batch norms keep the statistics they start with
     epochs: int = 30
     views: int = 8                  # photos drawn of each product in an epoch
     batch: int = 64
+    optimizer: str = "sgd"
     lr: float = 0.02                # at batch 64; scaled linearly with the batch (Goyal et al. 2017)
     trunk_lr: float = 1.0           # the trunk's learning rate as a share of the head's
-    momentum: float = 0.9
+    momentum: float = 0.9           # of sgd
     weight_decay: float = 5e-4
     warmup: float = 0.05            # share of the steps
-    label_smoothing: float = 0.0
+    clip: float = 0.0               # greatest norm of the gradient; 0: any
+    ema: float = 0.0                # decay of the moving average of the weights, which is measured and saved; 0: none
+    keep: str = "last"              # which epoch is saved: last, or best by held-out photos of known products
+    mixup: float = 0.0              # share of the batches whose photos are blended; only the class loss sees them
+    cutmix: float = 0.0             # share of the batches whose photos get a piece of another
+    mix_alpha: float = 0.4
+    teacher: str = ""               # a network release to learn from
+    distill: float = 1.0            # weight of what the teacher says
+    distill_by: str = "logits"
+    distill_temperature: float = 4.0
     background: float = 0.5         # how often a plain studio ground is replaced
     geometry: float = 0.7           # crop, scale, rotation, perspective
     light: float = 0.6              # brightness, contrast, colour of the light (hue is never turned)
@@ -50,33 +86,48 @@ class Recipe:
     erase: float = 0.3              # how often a rectangle is covered
     flip: bool = True
     precision: str = "auto"         # auto, fp32 or bf16
+    compile: str = "auto"           # torch.compile: auto (on GPUs), off, or its mode; reduce-overhead takes CUDA graphs
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "views", "batch", "size", "group"):
-            if getattr(self, name) < 1:
-                raise BadInput(f"recipe: {name} must be at least 1, not {getattr(self, name)}")
-        for name in ("background", "geometry", "light", "blur", "erase", "label_smoothing", "warmup", "margin",
-                     "margin_warmup"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise BadInput(f"recipe: {name} must lie in [0, 1], not {getattr(self, name)}")
-        if self.contrastive < 0 or self.batch % self.group or self.views % self.group:
-            raise BadInput(f"recipe: batch ({self.batch}) and views ({self.views}) must be multiples of group "
-                           f"({self.group}), contrastive at least 0")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise BadInput(f"recipe: {name} is one of {', '.join(allowed)}, not {getattr(self, name)!r}")
+        for names, fits, says in ((COUNTS, lambda value: value >= 1, "be at least 1"),
+                                  (SHARES, lambda value: 0 <= value <= 1, "lie in [0, 1]"),
+                                  (POSITIVE, lambda value: value > 0, "be above 0"),
+                                  (NOT_NEGATIVE, lambda value: value >= 0, "be at least 0")):
+            for name in names:
+                if not fits(getattr(self, name)):
+                    raise BadInput(f"recipe: {name} must {says}, not {getattr(self, name)}")
         if not is_backbone(self.backbone):
             raise BadInput(f"recipe: unknown backbone {self.backbone!r}; choose one of {', '.join(BACKBONES)}, or "
                            f"{TIMM}NAME for one of timm's")
-        if self.pooling not in POOLINGS or not 1 <= self.levels <= 4:
-            raise BadInput(f"recipe: pooling is one of {', '.join(POOLINGS)}, levels 1 to 4, "
-                           f"not {self.pooling!r} and {self.levels}")
-        if self.pooling == "token" and not self.backbone.startswith("vit"):
-            raise BadInput(f"recipe: {self.backbone} has no class token to pool; pooling is avg or gem")
-        if self.head not in ("cosine", "linear"):
-            raise BadInput(f"recipe: head is cosine or linear, not {self.head!r}")
-        if not 16 <= self.size <= 1024 or self.batch < 2 or self.lr <= 0 or self.scale <= 0 or self.embedding < 0:
-            raise BadInput("recipe: size lies between 16 and 1024, batch is at least 2, lr and scale are above 0")
-        if self.precision not in ("auto", "fp32", "bf16"):
-            raise BadInput(f"recipe: precision is auto, fp32 or bf16, not {self.precision!r}")
+        for wrong, says in self._contradictions():
+            if wrong:
+                raise BadInput(f"recipe: {says}")
+
+    def _contradictions(self) -> typing.Iterator[tuple[bool, str]]:
+        """Settings that do not go together, each with a sentence that says so."""
+        transformer = self.backbone.startswith("vit")
+        yield (bool(self.batch % self.group or self.views % self.group or self.batch < 2),
+               f"batch ({self.batch}), 2 or more, and views ({self.views}) must be multiples of group ({self.group})")
+        yield not 16 <= self.size <= 1024, f"size lies between 16 and 1024, not {self.size}"
+        yield self.levels > 4, f"levels are 1 to 4, not {self.levels}"
+        yield self.pooling == "token" and not transformer, f"{self.backbone} has no class token; pooling is avg or gem"
+        yield (bool(self.size_from) and (not 16 <= self.size_from <= self.size or transformer),
+               "size_from lies between 16 and size, and a transformer takes one size alone")
+        yield (self.head == "linear" and self.loss not in ("ce", "none"),
+               f"a linear head has no directions for {self.loss}; set loss=ce")
+        yield ((self.loss == "subcenter") != (self.subcenters > 1),
+               "subcenters above 1 and loss=subcenter belong together")
+        yield self.loss == "none" and self.metric == "none", "loss and metric cannot both be none"
+        yield self.mixup + self.cutmix > 1, "mixup and cutmix are shares of the batches: together at most 1"
+        yield (self.mixup + self.cutmix > 0 and self.loss in ("none", "proxy-anchor"),
+               f"mixed photos are for a class loss with soft labels, not for loss={self.loss}")
+        yield 0 < self.memory < self.batch, f"memory ({self.memory}) holds at least a batch ({self.batch})"
+        yield self.frozen >= self.epochs, f"the trunk cannot stay frozen for all {self.epochs} epochs"
+        yield self.ema == 1 or self.momentum == 1, "ema and momentum stay below 1"
 
     @property
     def digest(self) -> str:

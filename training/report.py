@@ -43,7 +43,7 @@ def _curves(history: Sequence[dict[str, float]]) -> str:
     epochs = [row["epoch"] for row in history]
     left.plot(epochs, [row["loss"] for row in history])
     left.set(xlabel="epoch", ylabel="training loss")
-    for name in sorted({name for row in history for name in row} - {"epoch", "loss", "photos_per_s"}):
+    for name in sorted({name for row in history for name in row} - {"epoch", "loss", "photos_per_s", "seconds"}):
         right.plot(epochs, [row.get(name, np.nan) for row in history], label=name)
     right.set(xlabel="epoch", ylim=(0, 1.02))
     if right.lines:

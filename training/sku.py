@@ -1,8 +1,10 @@
 """`train sku`: a snapshot and a recipe become a network release that tells the snapshot's products apart."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +15,20 @@ from catalogue.errors import BadInput
 from catalogue.files import lock, write_file
 from catalogue.photos import PhotoStore
 from catalogue.releases import Releases
-from catalogue.snapshots import Snapshot
-from training.loop import Labelled, Step, fit
-from training.measuring import MOST_QUERIES, class_logits, fit_temperature, held_out, predict
+from catalogue.snapshots import Snapshot, SnapshotPhoto
+from training.batches import Labelled
+from training.distilling import open_teacher
+from training.loop import Row, Step, fit, saved_epoch
+from training.measuring import MOST_QUERIES, Predictions, class_logits, fit_temperature, held_out, predict, train_top1
+from training.parallel import Team, join
 from training.pixels import pack
 from training.recipes import Recipe
 from training.report import write_report
 from vision.networks import Architecture, Network
 from vision.preprocessing import Preprocessing
 from vision.publishing import save_network
-from vision.saved import NetworkCard
+from vision.saved import TIMM, NetworkCard
+from vision.trunks import pretrained, zero_last_norms
 from vision.weights import load_start, read_weights
 
 log = logging.getLogger(__name__)
@@ -42,21 +48,31 @@ def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Relea
           watch: Watch = Watch(), pixels: Path | None = None) -> str:
     """Train and publish; return the release's name. The same call again resumes, or returns what it made before.
 
-    Trainings on one snapshot may share their decoded photos in a folder `pixels`, which stays.
+    Trainings on one snapshot may share their decoded photos in a folder `pixels`, which stays. Started by `torchrun`,
+    the processes train together, each on its share of every batch.
     """
     run = runs / f"sku-{snapshot.digest}-{recipe.digest}"
-    with lock(run / "run.lock", "this training"):
-        finished = run / "release"
-        if finished.is_file() and finished.read_text() in releases.names("network"):
-            releases.check(releases.open(finished.read_text()))
-            log.info("this snapshot was trained with this recipe before: %s", finished.read_text())
-            return finished.read_text()
+    team = join(device)
+    with lock(run / "run.lock", "this training") if team.leads else nullcontext():
+        if before := team.agree(partial(_made_before, run, releases)):
+            log.info("this snapshot was trained with this recipe before: %s", before)
+            return before
         shared = run if pixels is None else pixels / f"{snapshot.digest}-{recipe.size}"
-        name = _train(snapshot, recipe, store, releases, run, shared, torch.device(device), watch)
-        write_file(finished, name.encode())
-        for leftover in ("checkpoint.pt", "pixels.u8", "pixels.done"):
-            (run / leftover).unlink(missing_ok=True)
+        name = _train(snapshot, recipe, store, releases, run, shared, team, watch if team.leads else Watch())
+        if team.leads:
+            write_file(run / "release", name.encode())
+            for leftover in ("checkpoint.pt", "pixels.u8", "pixels.done"):
+                (run / leftover).unlink(missing_ok=True)
         return name
+
+
+def _made_before(run: Path, releases: Releases) -> str:
+    """The release that the very same training made, checked; empty if there is none."""
+    finished = run / "release"
+    if not finished.is_file() or finished.read_text() not in releases.names("network"):
+        return ""
+    releases.check(releases.open(finished.read_text()))
+    return finished.read_text()
 
 
 def classes_of(snapshot: Snapshot) -> tuple[str, ...]:
@@ -64,7 +80,7 @@ def classes_of(snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(sorted({photo.product_key for photo in snapshot.side("train")}))
 
 
-def start_weights(start: str, backbone: str) -> Mapping[str, Tensor] | None:
+def start_weights(start: str, backbone: str, size: int) -> Mapping[str, Tensor] | None:
     """The weights to start from as the recipe names them; None only where it says `none`."""
     if start == "none":
         return None
@@ -84,6 +100,8 @@ def start_weights(start: str, backbone: str) -> Mapping[str, Tensor] | None:
         except OSError as error:
             raise BadInput(f"the weights of {start} could not be downloaded ({error}); name a local file") from error
         return weights
+    if start.startswith(TIMM):
+        return pretrained(start.removeprefix(TIMM), size)
     return read_weights(Path(start))
 
 
@@ -91,9 +109,11 @@ def new_network(recipe: Recipe, classes: int) -> Network:
     """The untrained network of a recipe, its trunk loaded as the recipe says."""
     torch.manual_seed(recipe.seed)
     architecture = Architecture(recipe.backbone, recipe.embedding, recipe.head, recipe.scale, recipe.pooling,
-                                recipe.levels)
+                                recipe.levels, recipe.subcenters)
     network = Network(architecture, classes, Preprocessing(recipe.size))
-    weights = start_weights(recipe.start, recipe.backbone)
+    if recipe.zero_gamma:
+        zero_last_norms(network.trunk)
+    weights = start_weights(recipe.start, recipe.backbone, recipe.size)
     if weights is not None:
         fresh = load_start(network, weights, recipe.start)
         log.info("started from %s; new: %s", recipe.start, ", ".join(fresh) or "nothing")
@@ -101,37 +121,62 @@ def new_network(recipe: Recipe, classes: int) -> Network:
 
 
 def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Releases, run: Path, pixels: Path,
-           device: torch.device, watch: Watch) -> str:
+           team: Team, watch: Watch) -> str:
     classes = classes_of(snapshot)
     if len(classes) < 2:
         raise BadInput(f"snapshot {snapshot.digest} has {len(classes)} products to train on; at least two are needed")
-    preprocessing = Preprocessing(recipe.size)
     photos = snapshot.photos
-    packed = pack(store, [photo.sha256 for photo in photos], preprocessing, pixels, watch.packed)
-    number = {key: at for at, key in enumerate(classes)}
-    train_rows = np.array([row for row, photo in enumerate(photos) if photo.split == "train"])
-    models = np.unique([photo.model_key for photo in photos], return_inverse=True)[1]
-    data = Labelled(packed, train_rows, np.array([number[photos[row].product_key] for row in train_rows]),
-                    models[train_rows])
+    unpack = partial(pack, store, [photo.sha256 for photo in photos], Preprocessing(recipe.size), pixels, watch.packed)
+    team.agree(lambda: len(unpack()))  # the leader makes the file, and only then the others read it
+    packed = unpack()
+    data = _labelled(packed, photos, classes)
     network = new_network(recipe, len(classes))
+    teacher = open_teacher(recipe, releases, classes, network.width)
     check = [row for row, photo in enumerate(photos) if photo.split != "train"] or list(range(len(photos)))
 
-    def measure(current: Network) -> dict[str, float]:
+    def measure(current: Network) -> Row:
         # All photos are the gallery of the full measure; between epochs the held-out ones alone say enough.
-        return held_out(predict(current, packed, check, device), [photos[row] for row in check], classes)
+        return held_out(predict(current, packed, check, team.device), [photos[row] for row in check], classes)
 
-    history = fit(network, recipe, data, measure, run / "checkpoint.pt", device, watch.step, watch.epoch)
+    history = fit(network, recipe, data, measure, run / "checkpoint.pt", team, teacher, watch.step, watch.epoch)
+    return team.agree(lambda: _publish(network, recipe, snapshot, classes, packed, history, store, releases,
+                                       team.device))
+
+
+def _labelled(packed: np.ndarray, photos: Sequence[SnapshotPhoto], classes: Sequence[str]) -> Labelled:
+    """The photos of the train side, each with the number of its class and of its model."""
+    number = {key: at for at, key in enumerate(classes)}
+    rows = np.array([row for row, photo in enumerate(photos) if photo.split == "train"])
+    models = np.unique([photo.model_key for photo in photos], return_inverse=True)[1]
+    return Labelled(packed, rows, np.array([number[photos[row].product_key] for row in rows]), models[rows])
+
+
+def _publish(network: Network, recipe: Recipe, snapshot: Snapshot, classes: tuple[str, ...], packed: np.ndarray,
+             history: list[Row], store: PhotoStore, releases: Releases, device: torch.device) -> str:
+    """Measure the fitted network on all photos and write its release; return the release's name."""
+    photos, number = snapshot.photos, {key: at for at, key in enumerate(classes)}
     found = predict(network, packed, range(len(photos)), device)
     val = [row for row, photo in enumerate(photos) if photo.split == "val" and photo.product_key in number]
     val = val[:MOST_QUERIES]
     truth = np.array([number[photos[row].product_key] for row in val], dtype=int)
-    card = NetworkCard(asdict(network.architecture), preprocessing, classes, network.width,
-                       fit_temperature(class_logits(network, packed, val, device), truth), snapshot.digest,
-                       asdict(recipe),
-                       {**held_out(found, photos, classes), "photos": len(train_rows), "loss": history[-1]["loss"]})
+    temperature = fit_temperature(class_logits(network, packed, val, device), truth)
+    card = NetworkCard(asdict(network.architecture), Preprocessing(recipe.size), classes, network.width, temperature,
+                       snapshot.digest, asdict(recipe), _measures(network, recipe, found, photos, classes, history))
     with releases.draft("network") as draft:
         save_network(network, card, draft.folder)
         write_report(draft.folder / "report.html", card, history, found, photos, store)
         draft.manifest.update(snapshot=snapshot.digest, width=card.width, measures=card.measures,
                               architecture=card.architecture)
     return draft.name
+
+
+def _measures(network: Network, recipe: Recipe, found: Predictions, photos: Sequence[SnapshotPhoto],
+              classes: Sequence[str], history: list[Row]) -> dict[str, float]:
+    """What a table of trainings compares them by."""
+    saved = saved_epoch(history, recipe)
+    return {"train_top1": train_top1(found, photos, classes), **held_out(found, photos, classes),
+            "loss": history[saved - 1]["loss"], "photos": sum(photo.split == "train" for photo in photos),
+            "parameters": sum(parameter.numel() for parameter in network.parameters()),
+            "epochs": len(history), "saved_epoch": saved,
+            "photos_per_s": float(np.median([row["photos_per_s"] for row in history])),
+            "seconds": sum(row["seconds"] for row in history)}

@@ -1,6 +1,7 @@
 """Trunks: published backbones without their classifiers, each giving the feature maps of its last stages."""
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -128,7 +129,15 @@ def _deepen(trunk: ResNet) -> None:
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
 
-def _timm_trunk(name: str, size: int) -> nn.Module:
+def pretrained(name: str, size: int) -> Mapping[str, Tensor]:
+    """Return the weights that timm offers for its model, downloaded once, for photos of this size."""
+    try:
+        return _timm_trunk(name, size, pretrained=True).state_dict()
+    except (OSError, RuntimeError) as error:
+        raise BadInput(f"timm's weights of {name} could not be had ({error}); name a local file") from error
+
+
+def _timm_trunk(name: str, size: int, pretrained: bool = False) -> nn.Module:
     try:
         import timm
     except ModuleNotFoundError as error:
@@ -140,7 +149,7 @@ def _timm_trunk(name: str, size: int) -> nn.Module:
     choices: tuple[dict[str, Any], ...] = ({"img_size": size, "dynamic_img_size": False}, {"img_size": size}, {})
     for sized in choices:
         try:
-            trunk = timm.create_model(name, num_classes=0, **sized)
+            trunk = timm.create_model(name, pretrained, num_classes=0, **sized)
             break
         except TypeError:
             continue

@@ -1,0 +1,136 @@
+"""The loop: a killed training resumes to the same weights whatever its settings, and several processes are as one."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.batches import Labelled, ahead, shrunk, size_at
+from training.loop import Row, fit, saved_epoch, set_mode
+from training.mixing import mix
+from training.optimizing import Averaged
+from training.parallel import Team
+from training.recipes import Recipe
+from training.sku import new_network
+from vision.networks import Network
+
+TINY = Recipe(size=16, epochs=3, views=4, batch=8, lr=0.01, precision="fp32", embedding=16)
+ALONE = Team(torch.device("cpu"))
+
+
+def data(size: int = 16) -> Labelled:
+    random = np.random.default_rng(0)
+    labels = np.repeat(np.arange(4), 3)
+    return Labelled(random.integers(0, 256, (12, size, size, 4), dtype=np.uint8), np.arange(12), labels, labels // 2)
+
+
+def trained(recipe: Recipe, checkpoint: Path, each: Callable[[Row], None] | None = None) -> tuple[Network, list[Row]]:
+    network = new_network(recipe, 4)
+    scores = iter((0.3, 0.9, 0.5))
+    history = fit(network, recipe, data(), lambda _: {"val_recall1": next(scores)}, checkpoint, ALONE, each=each)
+    return network, history
+
+
+def same(one: Network, other: Network) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("changes", [
+    {"keep": "best", "ema": 0.9, "mixup": 0.5, "cutmix": 0.5, "frozen": 1, "clip": 1.0},
+    {"optimizer": "adamw", "lr": 0.001, "memory": 32, "levels": 4, "pooling": "gem", "freeze_norms": True},
+    {"loss": "none", "metric": "triplet", "zero_gamma": True}], ids=lambda changes: next(iter(changes)))
+def test_killed_and_resumed_it_ends_in_the_same_weights(tmp_path: Path, changes: dict[str, object]) -> None:
+    recipe = replace(TINY, **changes)
+
+    def die(row: Row) -> None:
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(recipe, tmp_path / "killed.pt", die)
+    network = new_network(replace(recipe, seed=7), 4)
+    history = fit(network, recipe, data(), lambda _: {"val_recall1": 0.5}, tmp_path / "killed.pt", ALONE)
+    whole, rows = trained(recipe, tmp_path / "whole.pt")
+    assert same(network, whole) and [row["loss"] for row in history] == [row["loss"] for row in rows]
+    assert saved_epoch(rows, recipe) == (2 if recipe.keep == "best" else 3)
+
+
+def test_a_frozen_trunk_stays_and_so_do_frozen_statistics() -> None:
+    network = new_network(TINY, 4)
+    set_mode(network, replace(TINY, frozen=1), 0)
+    assert not network.trunk.training and network.neck.training
+    assert not any(parameter.requires_grad for parameter in network.trunk.parameters())
+    set_mode(network, replace(TINY, frozen=1, freeze_norms=True), 1)
+    assert network.trunk.training and not network.trunk.bn1.training
+    assert all(parameter.requires_grad for parameter in network.trunk.parameters())
+
+
+def test_the_average_follows_the_weights() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    averaged = Averaged(network, 0.5)
+    for value in (1.0, 3.0):
+        torch.nn.init.constant_(network.weight, value)
+        averaged.update_parameters(network)
+    assert 1 < averaged.module.weight.item() < 3
+
+
+def test_the_size_grows_to_the_whole() -> None:
+    recipe = Recipe(size=128, size_from=64, epochs=9)
+    sizes = [size_at(recipe, epoch) for epoch in range(9)]
+    assert sizes == sorted(sizes) and sizes[0] == 64 and sizes[-2:] == [128, 128] and size_at(Recipe(), 0) == 128
+    packed = torch.full((1, 32, 32, 4), 200, dtype=torch.uint8)
+    assert shrunk(packed, 16).shape == (1, 16, 16, 4) and (shrunk(packed, 16) == 200).all()
+
+
+def test_mixing_says_how_much_is_left() -> None:
+    pixels = torch.arange(4.0).view(4, 1, 1, 1).expand(4, 3, 32, 32).contiguous()
+    for recipe in (Recipe(mixup=1.0), Recipe(cutmix=1.0)):
+        mixed, partner, share = mix(pixels, recipe, np.random.default_rng(1))
+        own, other = torch.arange(4.0), partner.float()
+        assert torch.allclose(mixed.mean((1, 2, 3)), share * own + (1 - share) * other, atol=1e-4)
+    assert mix(pixels, Recipe(), np.random.default_rng(1)) is None
+
+
+def test_a_thread_ahead_keeps_the_order_and_passes_on_failure() -> None:
+    assert list(ahead(lambda x: 2 * x, range(9))) == [2 * x for x in range(9)]
+    with pytest.raises(ZeroDivisionError):
+        list(ahead(lambda x: 1 // x, [1, 0, 2]))
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import torch
+from tests.training.test_loop import data
+from training.loop import fit
+from training.parallel import join
+from training.recipes import Recipe
+from training.sku import new_network
+torch.set_num_threads(1)
+team = join("cpu")
+recipe = Recipe(size=16, epochs=2, views=4, batch=8, lr=0.01, precision="fp32", embedding=16, freeze_norms=True,
+                background=0, geometry=0, light=0, blur=0, erase=0, flip=False)
+network = new_network(recipe, 4)
+fit(network, recipe, data(), lambda _: {}, Path(sys.argv[1]) / f"{team.size}.checkpoint", team)
+if team.leads:
+    torch.save(network.state_dict(), Path(sys.argv[1]) / f"{team.size}.pt")
+assert (Path(sys.argv[1]) / f"{team.size}.checkpoint").is_file() or not team.leads
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_end_as_one_does(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    root = Path(__file__).parents[2]
+    for starter in ([sys.executable], [sys.executable, "-m", "torch.distributed.run", "--standalone",
+                                       "--nproc-per-node=2"]):
+        subprocess.run([*starter, str(tmp_path / "program.py"), str(tmp_path)], check=True, cwd=root,
+                       env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"})
+    one, two = (torch.load(tmp_path / f"{size}.pt", weights_only=True) for size in (1, 2))
+    for name, value in one.items():
+        assert torch.allclose(value, two[name], atol=1e-4), name

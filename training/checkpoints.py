@@ -1,0 +1,41 @@
+"""The state of an unfinished training as one file: with it a resumed training ends as an uninterrupted one does."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from catalogue.errors import BadInput
+from catalogue.files import write_file
+from training.losses import Objective
+from training.optimizing import Averaged
+
+Row = dict[str, float]
+
+
+def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, objective: Objective,
+                    averaged: Averaged | None, best: dict[str, Tensor] | None, history: list[Row]) -> None:
+    """Write everything that an epoch left behind."""
+    buffer = io.BytesIO()
+    torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(), "objective": objective.state(),
+                "averaged": averaged and averaged.state(), "best": best, "history": history}, buffer)
+    write_file(path, buffer.getvalue())
+
+
+def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, objective: Objective,
+                    averaged: Averaged | None, device: torch.device) -> tuple[list[Row], dict[str, Tensor] | None]:
+    """Restore what was saved, if anything was; return the rows of the epochs done and the best weights so far."""
+    if not path.is_file():
+        return [], None
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+        objective.restore(state["objective"])
+        if averaged is not None:
+            averaged.restore(state["averaged"])
+        return state["history"], state["best"]
+    except (RuntimeError, KeyError, ValueError, EOFError, TypeError) as error:
+        raise BadInput(f"the checkpoint {path} does not fit this recipe ({error}); delete it to start again") from error

@@ -1,0 +1,66 @@
+"""The optimizer of a recipe, its learning rate over time, and the moving average of the weights."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from training.recipes import Recipe
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def rate_at(recipe: Recipe, progress: float) -> float:
+    """Learning rate at a share of the training in [0, 1): linear warm-up, then a cosine to zero."""
+    peak = recipe.lr * recipe.batch / 64
+    if progress < recipe.warmup:
+        return peak * (progress + 1e-3) / recipe.warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup)))
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum, or AdamW; no weight decay on biases and norms (He et al. 2019, "Bag of Tricks")."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith("trunk."), parameter.ndim > 1), []).append(parameter)
+    settings: list[dict[str, Any]] = [
+        {"params": parameters, "share": recipe.trunk_lr if trunk else 1.0,
+         "weight_decay": recipe.weight_decay if decays else 0.0} for (trunk, decays), parameters in groups.items()]
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(settings, lr=recipe.lr)
+    return torch.optim.SGD(settings, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, recipe: Recipe, progress: float) -> None:
+    """Set every group's learning rate for a share of the training."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate_at(recipe, progress) * group["share"]
+
+
+class Averaged(AveragedModel):
+    """The exponential moving average of a network's weights and running statistics; follows fast while it is young."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.updates = 0
+        super().__init__(network, multi_avg_fn=self._blend, use_buffers=True)
+
+    def _blend(self, means: Tensors, now: Tensors, count: Tensor | int) -> None:
+        get_ema_multi_avg_fn(min(self.decay, (1 + self.updates) / (10 + self.updates)))(means, now, count)
+
+    def update_parameters(self, model: nn.Module) -> None:
+        """Take in the weights as they are after a step."""
+        super().update_parameters(model)
+        self.updates += 1
+
+    def state(self) -> dict[str, Any]:
+        """All that a resumed training needs."""
+        return {"weights": self.state_dict(), "updates": self.updates}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave."""
+        self.load_state_dict(state["weights"])
+        self.updates = state["updates"]

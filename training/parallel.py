@@ -1,0 +1,78 @@
+"""Several processes that train one network together, as `torchrun` starts them; one process is a team of one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from vision.networks import Network
+
+# What comes after the gathering of features sees the whole batch in every process.
+WHOLE = ("neck.", "head.")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Team:
+    """This process's place among `size` that train together. The first of them leads: it alone measures and writes."""
+
+    device: torch.device
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process measures and writes."""
+        return self.rank == 0
+
+    def agree(self, make: Callable[[], T]) -> T:
+        """Return what the leader's `make` returned, in every process, once it has."""
+        if self.size == 1:
+            return make()
+        told: list[T | None] = [make() if self.leads else None]
+        dist.broadcast_object_list(told, device=self.device)
+        return told[0]  # type: ignore[return-value]
+
+    def own(self, length: int) -> slice:
+        """This process's part of a batch, whose length is a multiple of `size`."""
+        part = length // self.size
+        return slice(self.rank * part, (self.rank + 1) * part)
+
+    def gather(self, own: Tensor) -> Tensor:
+        """Return the whole batch of these rows (n, …), gradients flowing into this process's own alone."""
+        if self.size == 1:
+            return own
+        parts = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(parts, own.detach().contiguous())
+        parts[self.rank] = own
+        return torch.cat(parts)
+
+    def share_gradients(self, network: Network) -> None:
+        """Make every process's gradients those of the whole batch.
+
+        Each computed the loss of the whole batch with gradients into its own photos: what lies before the gathering
+        adds up, what lies after it is the same everywhere but for rounding.
+        """
+        if self.size == 1:
+            return
+        found = [(name, parameter.grad) for name, parameter in network.named_parameters() if parameter.grad is not None]
+        flat = torch.cat([grad.flatten() / (self.size if name.startswith(WHOLE) else 1) for name, grad in found])
+        dist.all_reduce(flat)
+        for (_, grad), shared in zip(found, flat.split([grad.numel() for _, grad in found]), strict=True):
+            grad.copy_(shared.view_as(grad))
+
+
+def join(device: str) -> Team:
+    """Join the processes `torchrun` started; without it, be alone."""
+    if not dist.is_torchelastic_launched():
+        return Team(torch.device(device))
+    on_gpu = device.startswith("cuda")
+    if not dist.is_initialized():
+        dist.init_process_group("nccl" if on_gpu else "gloo")
+    place = torch.device("cuda", dist.get_node_local_rank()) if on_gpu else torch.device(device)
+    if on_gpu:
+        torch.cuda.set_device(place)
+    return Team(place, dist.get_rank(), dist.get_world_size())
