@@ -74,4 +74,6 @@ def recipe_text(best: FrozenTrial, recipe: Recipe, found: Sequence[FrozenTrial])
 
 
 def _reached(trial: FrozenTrial) -> float | None:
+    if trial.state == TrialState.COMPLETE:
+        return trial.value
     return None if trial.last_step is None else trial.intermediate_values[trial.last_step]

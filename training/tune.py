@@ -25,7 +25,7 @@ from catalogue.files import lock, write_file
 from catalogue.photos import PhotoStore
 from catalogue.releases import Releases
 from catalogue.snapshots import Snapshot
-from training.loop import Step
+from training.loop import Step, saved_epoch
 from training.recipes import Recipe
 from training.sku import Watch, train
 from training.space import Choice, Space
@@ -199,7 +199,8 @@ def _run(study: optuna.Study, trial: optuna.Trial, asked: Search, means: Means, 
     values = study.get_trials(deepcopy=False)[trial.number].intermediate_values
     if reason:
         trial.set_user_attr("why", reason)
-    study.tell(trial, values[max(values)] if state == TrialState.COMPLETE else None, state)
+    kept = int(trial.user_attrs.get("kept", 0))
+    study.tell(trial, values[kept] if state == TrialState.COMPLETE else None, state)
     found = study.get_trials(deepcopy=False)
     if means.ended is not None:
         means.ended(found[trial.number])
@@ -214,7 +215,7 @@ def _train(trial: optuna.Trial, asked: Search, means: Means, until: float) -> tu
     trial.set_user_attr("begun", begun + 1)
     try:
         recipe = asked.recipe_of(_settings(trial, asked.space))
-        watch = Watch(means.packed, _careful(trial.number, means), _Judge(trial, recipe.epochs, until))
+        watch = Watch(means.packed, _careful(trial.number, means), _Judge(trial, recipe, until))
         train(asked.snapshot, recipe, means.store, means.releases, asked.folder / "trials", means.device, watch,
               asked.folder / "pixels")
     except _Stop as stop:
@@ -251,14 +252,16 @@ def _careful(number: int, means: Means) -> Callable[[Step], None]:
 class _Judge:
     """Hears a trial's epochs, tells Optuna what they measured, and ends the trial when it is time."""
 
-    def __init__(self, trial: optuna.Trial, epochs: int, until: float) -> None:
-        self.trial, self.epochs, self.until = trial, epochs, until
+    def __init__(self, trial: optuna.Trial, recipe: Recipe, until: float) -> None:
+        self.trial, self.recipe, self.epochs, self.until = trial, recipe, recipe.epochs, until
         self.known = set(trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
         self.before = float(trial.user_attrs.get("seconds", 0.0))
         self.started = time.perf_counter()
+        self.rows: list[dict[str, float]] = []
 
     def __call__(self, row: dict[str, float]) -> None:
         epoch = int(row["epoch"])
+        self.rows.append(row)
         if epoch not in self.known:
             name = next(name for name in OBJECTIVES if name in row)
             self.trial.report(row[name], epoch)
@@ -266,6 +269,8 @@ class _Judge:
                                ("objective", name)):
                 self.trial.set_user_attr(key, value)
         if epoch >= self.epochs:
+            # What counts is the epoch whose weights a training with this recipe would publish.
+            self.trial.set_user_attr("kept", saved_epoch(self.rows, self.recipe))
             raise _Stop(TrialState.COMPLETE)
         if epoch not in self.known and self.trial.should_prune():
             raise _Stop(TrialState.PRUNED)

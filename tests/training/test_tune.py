@@ -106,6 +106,13 @@ def test_the_best_trial_is_told_and_written_as_a_recipe(tmp_path: Path, monkeypa
     assert len(tune.search(search, NO_MEANS, trials=6)) == 6  # it goes on
 
 
+def test_what_counts_is_the_epoch_that_would_be_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    acted(monkeypatch, lambda recipe, epoch: {1: 0.4, 2: 0.9, 3: 0.6}[epoch])
+    assert tune.search(asked(tmp_path / "last"), NO_MEANS, trials=1)[0].value == 0.6
+    monkeypatch.setattr(tune, "saved_epoch", lambda rows, recipe: 2)
+    assert tune.search(asked(tmp_path), NO_MEANS, trials=1)[0].value == 0.9
+
+
 def test_bad_trials_are_pruned_and_impossible_ones_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[float] = []
 
