@@ -52,7 +52,7 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
     raises ends the training. The photos' accuracy in a row, `train_top1`, is that of augmented photos as they came.
     """
     network.to(team.device).to(memory_format=torch.channels_last)
-    run = _Run(network, recipe, data, team, teacher)
+    run = Run(network, recipe, data, team, teacher)
     history, best = load_checkpoint(checkpoint, network, run.optimizer, run.objective, run.averaged, team.device)
     if each is not None:
         for before in history:
@@ -91,7 +91,7 @@ def use_bf16(precision: str, device: torch.device) -> bool:
     return device.type == "cpu" and bool(capabilities.get("avx512_bf16"))
 
 
-class _Run:
+class Run:
     """One training under way: everything that changes with a step."""
 
     def __init__(self, network: Network, recipe: Recipe, data: Labelled, team: Team, teacher: Teacher | None) -> None:
@@ -162,11 +162,12 @@ class _Run:
             with torch.autocast(team.device.type, torch.bfloat16, enabled=self.bf16):
                 said = self.teacher.says(pixels)
             loss = loss + recipe.distill * self.teacher.loss(team.gather(said), features, self.network.head(features))
-        self._descend(loss)
+        self.descend(loss)
         with torch.no_grad():
             return loss.detach(), (self.network.head(features).argmax(1) == labels).sum()
 
-    def _descend(self, loss: Tensor) -> None:
+    def descend(self, loss: Tensor) -> None:
+        """Take a step down the gradient of a loss."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.team.share_gradients(self.network)

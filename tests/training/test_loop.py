@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from training.batches import Labelled, ahead, shrunk, size_at
+from training.distilling import Teacher
 from training.loop import Row, fit, saved_epoch, set_mode
 from training.mixing import mix
 from training.optimizing import Averaged
@@ -100,6 +101,27 @@ def test_a_thread_ahead_keeps_the_order_and_passes_on_failure() -> None:
     assert list(ahead(lambda x: 2 * x, range(9))) == [2 * x for x in range(9)]
     with pytest.raises(ZeroDivisionError):
         list(ahead(lambda x: 1 // x, [1, 0, 2]))
+
+
+def test_a_student_draws_near_its_teacher() -> None:
+    teacher = new_network(replace(TINY, seed=3), 6)
+    student = new_network(TINY, 4)
+    pixels = torch.rand(8, 3, 16, 16) * 255
+    for columns in (torch.tensor([5, 1, 0, 2]), None):
+        guide = Teacher(teacher, 32, TINY, columns)
+        said = guide.says(pixels)
+        assert said.shape == (8, 4 if columns is not None else 16)
+        optimizer = torch.optim.SGD(student.parameters(), lr=0.01)
+        losses = []
+        for _ in range(8):
+            features = student.features(pixels)
+            loss = guide.loss(said, features, student.head(features))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert 0 <= losses[-1] < losses[0]
+    assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
 PROGRAM = """

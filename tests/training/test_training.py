@@ -14,11 +14,11 @@ import torch
 
 from app.wiring import Stores
 from catalogue.errors import BadInput
-from catalogue.snapshots import SplitShares, take_snapshot
+from catalogue.snapshots import SnapshotPhoto, SplitShares, take_snapshot
 from tests.conftest import picture
 from training.augmentation import augment
 from training.losses import margin_at
-from training.measuring import fit_temperature
+from training.measuring import Predictions, fit_temperature, held_out, train_top1
 from training.optimizing import rate_at
 from training.recipes import Recipe, read_recipe
 from training.sampling import balanced_epoch
@@ -116,6 +116,25 @@ def test_a_release_carries_what_it_was_made_of(stocked: Stores) -> None:
     assert run(stocked, QUICK) == name  # the same call again returns what it made
 
 
+def test_a_student_learns_from_a_release_and_from_none_that_cannot_teach_it(stocked: Stores) -> None:
+    teacher = run(stocked, replace(QUICK, epochs=1))
+    for by in ("logits", "embedding"):
+        name = run(stocked, replace(QUICK, epochs=1, teacher=teacher, distill_by=by))
+        assert read_card(stocked.releases.open(name).folder).recipe["teacher"] == teacher
+    with pytest.raises(BadInput, match="set embedding=512"):
+        run(stocked, replace(QUICK, epochs=1, teacher=teacher, distill_by="embedding", embedding=32))
+
+
+def test_naming_and_retrieval_are_asked_the_same_photos() -> None:
+    photos = [SnapshotPhoto(str(at), product, f"p{product}", "m", "", str(at), split)
+              for at, (product, split) in enumerate([(0, "train"), (0, "val"), (1, "train"), (1, "val"), (2, "val")])]
+    vectors = np.array([[1, 0], [1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
+    best = np.array([[0, 1], [1, 0], [1, 0], [1, 0], [0, 1]])
+    found = held_out(Predictions(vectors, best), photos, ("p0", "p1"))  # p2 has no class: nobody asks for it
+    assert found == {"val_top1": 0.5, "val_top5": 1.0, "val_recall1": 0.5, "val_recall5": 1.0}
+    assert train_top1(Predictions(vectors, best), photos, ("p0", "p1")) == 1.0
+
+
 def test_an_embedding_of_another_width(stocked: Stores) -> None:
     name = run(stocked, replace(QUICK, embedding=48, epochs=1))
     assert stocked.releases.open(name).manifest["width"] == 48
@@ -126,7 +145,7 @@ import sys
 from pathlib import Path
 from app.settings import Settings
 from app.wiring import open_stores
-from catalogue.snapshots import SplitShares, take_snapshot
+from catalogue.snapshots import SnapshotPhoto, SplitShares, take_snapshot
 from training.recipes import Recipe
 from training.sku import Watch, train
 stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
