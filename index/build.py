@@ -19,15 +19,18 @@ from index.calibration import calibration_rows, fit_decision
 from index.decision import Decision
 from index.evaluate import Queries, evaluate, held_out_rows
 from index.gallery import Gallery
+from index.kinds import AUTO, EXACT_TO, chosen_kind
 from vision.embedder import Embedder
 
 
 def build(database: Engine, store: PhotoStore, releases: Releases, network: Published, embedder: Embedder,
-          sides: Mapping[str, str], watch: Callable[[int, int], None] | None = None) -> str:
+          sides: Mapping[str, str], watch: Callable[[int, int], None] | None = None, kind: str = AUTO,
+          exact_to: int = EXACT_TO) -> str:
     """Embed the whole catalogue and publish the index; return its name. Nothing becomes live by it.
 
     `sides` maps a photo's sha256 to its side in the snapshot the network was trained on. `watch(done, total)` hears
-    of progress. A build that is killed leaves nothing but a folder that the next build sweeps.
+    of progress. `kind` is one of `index.kinds.KINDS`; `auto` is exact up to `exact_to` photos. A build that is killed
+    leaves nothing but a folder that the next build sweeps.
     """
     with releases.draft("index") as draft:
         with Session(database) as session, session.begin():
@@ -38,12 +41,13 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
         names = list(dict.fromkeys(row.sha256 for row in rows))
         vectors = embed_photos(store, embedder, names, watch)
         gallery = gallery_of(rows, ids, dict(zip(names, vectors, strict=True)), sides)
-        gallery.write(draft.folder)
+        made = gallery.write(draft.folder, chosen_kind(kind, len(gallery.ids), exact_to))
         decision = calibrate(store, embedder, gallery)
         again = asked_again(store, embedder, gallery, held_out_rows(gallery, MOST_AGAIN))
         draft.manifest.update(
             network=network.name, preprocessing=asdict(embedder.card.preprocessing),
             width=embedder.card.width, items=len(gallery.ids), products=len(gallery.product_ids),
+            kind=made.kind, recall_against_exact=made.recall_at_10,
             measures=evaluate(gallery, again), decision=decision.as_dict() if decision else None)
     with Session(database) as session, session.begin():
         note_changes(session)  # a photo may have left its product between our reading and our naming its item

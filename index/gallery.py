@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from catalogue.errors import BadRelease
+from index.kinds import FLAT, Made, make_index
 
 FAISS_FILE = "index.faiss"
 ITEMS_FILE = "gallery.npz"
+VECTORS_FILE = "vectors.npy"
 
 
 @dataclass(frozen=True)
@@ -65,14 +67,17 @@ class Gallery:
         """The shoe type of every item (n,)."""
         return self.types[np.searchsorted(self.product_ids, self.products)]
 
-    def write(self, folder: Path) -> None:
-        """Write the FAISS file (inner product, exact, ids are gallery-item ids) and the columns."""
+    def write(self, folder: Path, kind: str = FLAT) -> Made:
+        """Write the FAISS file (inner product, ids are gallery-item ids) and the columns; a kind that does not hold
+        the exact vectors gets them beside it."""
         import faiss
-        index = faiss.IndexIDMap2(faiss.IndexFlatIP(self.vectors.shape[1]))
-        index.add_with_ids(np.ascontiguousarray(self.vectors), self.ids)
-        faiss.write_index(index, str(folder / FAISS_FILE))
+        made = make_index(self.vectors, self.ids, kind)
+        faiss.write_index(made.index, str(folder / FAISS_FILE))
+        if kind != FLAT:
+            np.save(folder / VECTORS_FILE, self.vectors)
         columns = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "vectors"}
         np.savez(folder / ITEMS_FILE, **columns)
+        return made
 
 
 def read_shown(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -92,8 +97,9 @@ def read_gallery(folder: Path) -> tuple[Gallery, Any]:
         with np.load(folder / ITEMS_FILE, allow_pickle=False) as columns:
             found = {name: columns[name] for name in columns.files}
         found.setdefault("types", np.full(len(found["product_ids"]), ""))  # an index of a former version has none
-        flat = faiss.downcast_index(index.index)
-        vectors = flat.reconstruct_n(0, flat.ntotal)
+        # Exact vectors beside another kind of index are read from the disk as they are needed.
+        vectors = (np.load(folder / VECTORS_FILE, mmap_mode="r") if (folder / VECTORS_FILE).is_file()
+                   else faiss.downcast_index(index.index).reconstruct_n(0, index.ntotal))
         if not np.array_equal(faiss.vector_to_array(index.id_map), found["ids"]):
             raise ValueError("the FAISS ids are not those of the gallery")
         return Gallery(vectors=vectors, **found), index

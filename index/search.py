@@ -1,4 +1,4 @@
-"""Exact search in one part of an index: the nearest items of a gallery by its FAISS index, and their scores."""
+"""Search in one part of an index: the nearest items of a gallery by its FAISS index, and their exact scores."""
 
 import threading
 from contextlib import AbstractContextManager, nullcontext
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from index.gallery import Gallery
+from index.kinds import slack_of
 
 MOST_ON_GPU = 2048  # the k that faiss selects on a GPU
 CHUNK = 4096
@@ -37,18 +38,23 @@ class Part:
         # faiss indexes on a GPU are not safe from several threads, those on a CPU are.
         self._turn: AbstractContextManager[object] = nullcontext() if self.index is index else threading.Lock()
         self._cpu_index = index
+        self._slack = slack_of(index, gallery.vectors)
 
     def nearest(self, vectors: np.ndarray, k: int) -> tuple[np.ndarray, float]:
         """Return the rows of the k items nearest to each view (v, d), and the score no other item can be above.
 
-        That is −1 less a little where there are no other items.
+        That is −1 less a little where there are no other items. An index that keeps its vectors in less than float32
+        allows for it, so that answers are exact all the same. Of an approximate index (IVF, HNSW) it holds only for
+        the items that it does not miss: its recall against exact search stands in the manifest.
         """
         total = len(self.gallery.ids)
         searched = self.index if k <= MOST_ON_GPU else self._cpu_index
         with self._turn:
             scores, ids = searched.search(np.ascontiguousarray(vectors, dtype=np.float32), min(k, total))
-        rows = np.array([self.gallery.row_of[number] for number in set(ids.ravel().tolist())], np.int64)
-        return rows, float(scores[:, -1].max()) if k < total else -2.0
+        # An approximate index that looked everywhere it would fills up with -1.
+        rows = np.array([self.gallery.row_of[number] for number in set(ids.ravel().tolist()) - {-1}], np.int64)
+        unseen = scores[ids[:, -1] != -1, -1]
+        return rows, float(unseen.max()) + (self._slack or 0.0) if k < total and len(unseen) else -2.0
 
     def scores(self, vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Return the rows' best scores (r,) over the views (v, d), the same for the same vector wherever it lies.
@@ -63,8 +69,10 @@ class Part:
 
 
 def on_gpu(index: Any) -> Any:
-    """The index copied to all GPUs that faiss sees; the index itself where there is none (always with faiss-cpu)."""
+    """The index copied to all GPUs that faiss sees; the index itself where there is none (always with faiss-cpu), or
+    where it is of a kind that faiss has no GPU form of."""
     import faiss
-    if not getattr(faiss, "get_num_gpus", lambda: 0)():
+    inner = faiss.downcast_index(index.index)
+    if not getattr(faiss, "get_num_gpus", lambda: 0)() or not isinstance(inner, faiss.IndexFlat | faiss.IndexIVFFlat):
         return index
     return faiss.index_cpu_to_all_gpus(index)

@@ -29,15 +29,22 @@ def index() -> None:
 
 @index.command()
 @click.option("--network", "name", help="The network release; without it the newest.")
-def build(name: str | None) -> None:
+@click.option("--kind", default="auto", show_default=True, type=click.Choice(("auto", "flat", "fp16", "sq8", "ivf",
+                                                                             "hnsw")),
+              help="How vectors are kept: flat, fp16 and sq8 answer exactly, ivf and hnsw nearly.")
+@click.option("--exact-to", default=1_000_000, show_default=True, help="Most photos for which auto is exact (flat).")
+def build(name: str | None, kind: str, exact_to: int) -> None:
     """Embed every product photo into a new index release; makes nothing live."""
     from index.decision import read_decision
     stores = open_stores(read_settings())
     network = stores.releases.open(name) if name else stores.releases.newest("network")
-    made = stores.releases.open(build_with_bar(stores, network))
+    made = stores.releases.open(build_with_bar(stores, network, kind, exact_to))
     decision = read_decision(made.manifest["decision"])
     click.echo("not calibrated, all answers will be unknown: too few products have a second photo" if decision is None
                else str(decision), err=True)
+    if made.manifest["kind"] != "flat":
+        click.echo(f"{made.manifest['kind']}: its own search finds {made.manifest['recall_against_exact']:.4f} of the "
+                   "ten nearest that exact search finds", err=True)
     click.echo(made.name)
 
 
@@ -85,12 +92,12 @@ def evaluate(release: str | None, queries: Path | None, sets: tuple[str, ...], q
     click.echo(json.dumps(found) if as_json else table(found))
 
 
-def build_with_bar(stores: Stores, network: Published) -> str:
+def build_with_bar(stores: Stores, network: Published, kind: str = "auto", exact_to: int = 1_000_000) -> str:
     """Build an index with a progress bar; return its release's name."""
     from index.build import build as build_index
     with counting("index") as move:
         return build_index(stores.database, stores.photos, stores.releases, network, embedder_of(stores, network),
-                           _sides(stores, network), move)
+                           _sides(stores, network), move, kind, exact_to)
 
 
 def add_with_bar(stores: Stores, opened: Published) -> "Added":
