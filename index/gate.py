@@ -1,19 +1,27 @@
-"""The gate before promotion: the live network answers the candidate's own queries on the candidate's own gallery."""
+"""The gate before promotion: the live network answers the candidate's own queries on the candidate's own gallery, and
+who comes first must beat a network that never learned anything."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.stats import binom
 
 from catalogue.errors import GateRefused
 from catalogue.photos import PhotoStore
-from catalogue.releases import Published
+from index.again import asked_again
 from index.build import embed_photos
-from index.evaluate import evaluate
-from index.gallery import read_gallery
+from index.evaluate import evaluate, held_out_rows, some
+from index.gallery import Gallery
 from vision.embedder import Embedder
 
 MARGIN = 0.02
 FEWEST_QUERIES = 20
+MOST_AGAIN = 300       # photos that are asked again, turned, small and careless
+MOST_OF_FIRST = 3000   # photos that an untrained network is made to embed
+LEAST_LEAD = 0.02      # by which the first to be promoted must beat it
+EASY = 0.95            # so much recall without any training says nothing of one
+WHOLE = ("all", "held_out", "unseen")
 
 
 @dataclass(frozen=True)
@@ -30,34 +38,112 @@ class Comparison:
         """How much recall@1 the candidate loses, in [−1, 1]."""
         return self.live - self.candidate
 
+    def refused(self, margin: float) -> bool:
+        """Whether the loss is beyond the margin, and beyond one query; of a slice that is one of a dozen, also beyond
+        what chance does (one-sided, 5 %), or some slice would stop every other promotion."""
+        if self.lost <= margin or self.lost * self.queries <= 1.5:
+            return False
+        spread = (self.candidate * (1 - self.candidate) + self.live * (1 - self.live)) / self.queries
+        return self.slice in WHOLE or self.lost > 1.645 * spread**0.5
 
-def compare(candidate: Published, live: Published, live_embedder: Embedder, store: PhotoStore) -> list[Comparison]:
-    """Measure both on every slice that has enough queries; the live network embeds the candidate's photos anew."""
-    gallery, _ = read_gallery(candidate.folder)
-    ours = theirs = evaluate(gallery)["slices"]
-    if candidate.manifest["network"] != live.manifest["network"]:
-        names = [str(name) for name in dict.fromkeys(gallery.photos)]
-        vectors = dict(zip(names, embed_photos(store, live_embedder, names), strict=True))
-        theirs = evaluate(replace(gallery, vectors=np.stack([vectors[str(name)] for name in gallery.photos])))["slices"]
-    return [Comparison(name, ours[name]["queries"], ours[name]["recall@1"], theirs[name]["recall@1"])
-            for name in ours if ours[name]["queries"] >= FEWEST_QUERIES]
+
+@dataclass(frozen=True)
+class Named:
+    """How many held-out photos of known products the classifier named rightly, of how many, among how many classes."""
+
+    right: int
+    asked: int
+    classes: int
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether guessing names as many, one time in a thousand or more often."""
+        return bool(binom.sf(self.right - 1, self.asked, 1 / self.classes) > 1e-3)
+
+
+def compare(gallery: Gallery, ours: Embedder, theirs: Embedder | None, store: PhotoStore,
+            known: Mapping[str, np.ndarray] | None = None) -> list[Comparison]:
+    """Measure both networks on every slice of the candidate's gallery that has enough queries.
+
+    `theirs` is the live network, None where it is the candidate's own; `known` are vectors it made before, by photo.
+    """
+    if theirs is None:
+        same = evaluate(gallery)["slices"]
+        return _compared(same, same)
+    known = known or {}
+    missing = [name for name in dict.fromkeys(map(str, gallery.photos)) if name not in known]
+    fresh = dict(zip(missing, embed_photos(store, theirs, missing), strict=True)) if missing else {}
+    other = replace(gallery, vectors=np.stack([known[name] if name in known else fresh[name]
+                                               for name in map(str, gallery.photos)]))
+    rows = held_out_rows(gallery, MOST_AGAIN)
+    return _compared(evaluate(gallery, asked_again(store, ours, gallery, rows))["slices"],
+                     evaluate(other, asked_again(store, theirs, other, rows))["slices"])
+
+
+def compare_untrained(gallery: Gallery, untrained: Embedder, store: PhotoStore) -> Comparison | None:
+    """Measure a network of random weights beside the candidate on its held-out queries, in a part of a large gallery;
+    None where there are too few."""
+    queries = held_out_rows(gallery, MOST_OF_FIRST // 10)
+    own = np.isin(gallery.products, gallery.products[queries])
+    rest = some(np.flatnonzero(~own), max(0, MOST_OF_FIRST - int(own.sum())))
+    part = _rows(gallery, np.sort(np.concatenate([np.flatnonzero(own), rest])))
+    vectors = embed_photos(store, untrained, [str(name) for name in part.photos])
+    ours, theirs = evaluate(part), evaluate(replace(part, vectors=vectors))
+    found = _compared({ours["headline"]: ours}, {ours["headline"]: theirs})
+    return found[0] if found else None
+
+
+def named(gallery: Gallery, embedder: Embedder, store: PhotoStore) -> Named:
+    """Ask the classifier for held-out photos of products that it was trained on."""
+    numbers = {key: at for at, key in enumerate(embedder.card.classes)}
+    keys = gallery.keys[np.searchsorted(gallery.product_ids, gallery.products)]
+    rows = some(np.flatnonzero((gallery.sides == "val") & np.isin(keys, list(numbers))), MOST_AGAIN)
+    logits = embedder.embed(store.image(str(gallery.photos[row])) for row in rows).logits
+    truth = np.array([numbers[str(keys[row])] for row in rows])
+    return Named(int((logits.argmax(1) == truth).sum()) if len(rows) else 0, len(rows), len(numbers))
 
 
 def check(comparisons: list[Comparison], margin: float = MARGIN) -> None:
-    """Raise `GateRefused` if the candidate loses more than `margin` on a slice, and more than one query; the worst is
-    named. Photos the candidate was trained on count only where nothing else can be compared."""
+    """Raise `GateRefused` if the candidate loses more than `margin` on a slice; the worst is named. Photos the
+    candidate was trained on count only where nothing else can be compared."""
     held_out = [found for found in comparisons if found.slice != "all"]
-    worst = max(held_out or comparisons, key=lambda found: found.lost, default=None)
-    if worst is not None and worst.lost > margin and worst.lost * worst.queries > 1.5:
+    refused = [found for found in held_out or comparisons if found.refused(margin)]
+    worst = max(refused, key=lambda found: found.lost, default=None)
+    if worst is not None:
         raise GateRefused(f"the candidate loses {100 * worst.lost:.1f} points of recall@1 on the slice {worst.slice!r} "
                           f"({worst.candidate:.3f} against {worst.live:.3f} live, {worst.queries} queries; allowed are "
                           f"{100 * margin:.0f}); train again, or promote with --force")
 
 
-def check_size(candidate: Published, live: Published) -> None:
-    """Raise `GateRefused` if the candidate holds less than half of what is live: a catalogue was emptied, or the wrong
-    one is open."""
-    ours, theirs = int(candidate.manifest["items"]), int(live.manifest["items"])
+def check_untrained(found: Comparison) -> None:
+    """Raise `GateRefused` unless the candidate beats the untrained network, where that is not nearly perfect itself."""
+    if found.live < EASY and found.candidate < found.live + LEAST_LEAD:
+        raise GateRefused(f"the candidate's recall@1 is {found.candidate:.3f} on {found.queries} queries of the slice "
+                          f"{found.slice!r}, a network of random weights has {found.live:.3f}: it learned nothing that "
+                          "helps; check the labels and train again, or promote with --force")
+
+
+def check_named(found: Named) -> None:
+    """Raise `GateRefused` if the classifier names products no better than by guessing."""
+    if found.asked >= FEWEST_QUERIES and found.classes > 1 and found.by_chance:
+        raise GateRefused(f"the classifier names {found.right} of {found.asked} held-out photos of products it was "
+                          f"trained on, no more than guessing among {found.classes} would: its labels are wrong or it "
+                          "learned nothing; check them and train again, or promote with --force")
+
+
+def check_size(ours: int, theirs: int) -> None:
+    """Raise `GateRefused` if the candidate holds less than half of the photos that can be found now: a catalogue was
+    emptied, or the wrong one is open."""
     if 2 * ours < theirs:
         raise GateRefused(f"the candidate holds {ours} photos, the live index {theirs}; if that is meant, promote with "
                           "--force")
+
+
+def _compared(ours: Mapping[str, Mapping], theirs: Mapping[str, Mapping]) -> list[Comparison]:
+    return [Comparison(name, row["queries"], row["recall@1"], theirs[name]["recall@1"])
+            for name, row in ours.items() if row["queries"] >= FEWEST_QUERIES]
+
+
+def _rows(gallery: Gallery, rows: np.ndarray) -> Gallery:
+    names = ("ids", "products", "photos", "groups", "sides", "vectors")
+    return replace(gallery, **{name: getattr(gallery, name)[rows] for name in names})

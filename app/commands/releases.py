@@ -1,13 +1,21 @@
 """`solesearch promote`, `rollback` and `releases`."""
 
 import json
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import click
 
 from app.settings import read_settings
 from app.wiring import Stores, embedder_of, network_of, open_stores
-from catalogue.errors import BadInput, Busy
+from catalogue.errors import BadInput, BadRelease, Busy, NotFound
 from catalogue.releases import Published
+
+if TYPE_CHECKING:
+    from index.gallery import Gallery
+    from vision.embedder import Embedder
+
+NOT_MEASURED = "too few held-out photos to compare: nothing was measured"
 
 
 @click.command()
@@ -62,20 +70,56 @@ def promote_gated(stores: Stores, slot: str, name: str, force: bool) -> str:
     stores.releases.check(candidate)
     if live == name:
         return f"{name} is live in {slot} already"
-    lines = []
-    if live is not None and not force:
-        from index.gate import check, check_size, compare
-        running = stores.releases.open(live)
-        found = compare(candidate, running, embedder_of(stores, network_of(stores, running)), stores.photos)
-        lines = [f"{one.slice:10} {one.queries:6d} queries: recall@1 {one.candidate:.3f}, live {one.live:.3f}"
-                 for one in found]
-        check(found)
-        check_size(candidate, running)
-        if not found:
-            lines.append("too few held-out photos to compare the two: nothing was measured")
+    lines = [] if force else _gate(stores, candidate, live)
     lines += _brought_up_to_date(stores, candidate)
     stores.releases.promote(slot, name, instead_of=live)
     return "\n".join([*lines, f"{name} is live in {slot}"])
+
+
+def _gate(stores: Stores, candidate: Published, live: str | None) -> list[str]:
+    """Measure the candidate against what is live, or the first one against a network that never learned; lines that
+    say what was found. `GateRefused` if it must not be promoted."""
+    from app.commands.indexing import open_whole
+    from index.gate import check_named, named
+    gallery, network = open_whole(stores, candidate), network_of(stores, candidate)
+    embedder = embedder_of(stores, network)
+    lines = _gate_first(stores, gallery, embedder) if live is None else _gate_next(
+        stores, gallery, embedder, network, stores.releases.open(live))
+    classified = named(gallery, embedder, stores.photos)
+    check_named(classified)
+    if classified.asked:
+        lines.append(f"the classifier names {classified.right} of {classified.asked} held-out photos")
+    return lines
+
+
+def _gate_first(stores: Stores, gallery: "Gallery", embedder: "Embedder") -> list[str]:
+    from index.gate import check_untrained, compare_untrained
+    if find_spec("torch") is None:
+        return ["torch is not installed: not compared with the untrained network"]
+    from vision.untrained import untrained
+    found = compare_untrained(gallery, untrained(embedder.card), stores.photos)
+    if found is None:
+        return [NOT_MEASURED]
+    check_untrained(found)
+    return [f"{found.slice:18} {found.queries:6d} queries: recall@1 {found.candidate:.3f}, untrained {found.live:.3f}"]
+
+
+def _gate_next(stores: Stores, gallery: "Gallery", embedder: "Embedder", network: Published,
+               running: Published) -> list[str]:
+    from app.commands.indexing import open_whole
+    from index.gate import check, check_size, compare
+    theirs = network_of(stores, running)
+    try:
+        current = open_whole(stores, running)
+        known, items = dict(zip(map(str, current.photos), current.vectors, strict=True)), len(current.ids)
+    except (BadRelease, NotFound):  # what is live is damaged or empty: promoting is the way out
+        known, items = {}, int(running.manifest["items"])
+    found = compare(gallery, embedder, None if theirs.name == network.name else embedder_of(stores, theirs),
+                    stores.photos, known)
+    check(found)
+    check_size(len(gallery.ids), items)
+    return [f"{one.slice:18} {one.queries:6d} queries: recall@1 {one.candidate:.3f}, live {one.live:.3f}"
+            for one in found] or [NOT_MEASURED]
 
 
 def _brought_up_to_date(stores: Stores, candidate: Published) -> list[str]:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.commands.indexing import build_with_bar
 from app.wiring import Stores, embedder_of, network_of
-from catalogue.errors import BadRelease, GateRefused
+from catalogue.errors import BadRelease
 from catalogue.gallery_items import register
 from index.calibration import calibration_rows, fit_decision
 from index.decision import EXACT, UNKNOWN, Decision, Evidence, read_decision
@@ -22,7 +22,6 @@ from index.disturbed import disturbed
 from index.engine import Engine
 from index.evaluate import Queries, evaluate, evaluate_queries
 from index.gallery import Gallery, read_gallery
-from index.gate import Comparison, check, check_size, compare
 from index.search import Part
 from index.view import View, view_of
 
@@ -142,22 +141,8 @@ def test_a_gallery_without_queries_measures_nothing_and_is_valid_json() -> None:
     assert fitted_on_itself(single) is None
 
 
-def test_a_candidate_of_half_the_size_is_refused(trained: Stores) -> None:
-    live = trained.releases.live("index")
-    check_size(live, live)
-    with pytest.raises(GateRefused, match="holds 10 photos"):
-        check_size(replace(live, manifest={**live.manifest, "items": 10}), live)
-
-
 def test_too_few_photos_fit_no_decision() -> None:
     assert fitted_on_itself(made_gallery(products=4)) is None
-
-
-def test_the_gate_refuses_a_loss() -> None:
-    check([Comparison("all", 100, 0.80, 0.81), Comparison("unseen", 30, 0.9, 0.7)])
-    check([])
-    with pytest.raises(GateRefused, match="'unseen'"):
-        check([Comparison("all", 100, 0.9, 0.8), Comparison("unseen", 30, 0.60, 0.70)])
 
 
 def test_ids_stay_with_their_photos(stocked: Stores) -> None:
@@ -194,13 +179,6 @@ def test_vectors_of_another_network_are_refused(trained: Stores) -> None:
     probe = engine.probes()[0]
     with pytest.raises(BadRelease, match="does not find its own photo"):
         engine.self_check([(probe, trained.photos.image(engine.probes()[-1]))])
-
-
-def test_the_same_network_passes_its_own_gate(trained: Stores) -> None:
-    index = trained.releases.live("index")
-    embedder = embedder_of(trained, network_of(trained, index))
-    found = compare(index, index, embedder, trained.photos)
-    assert found and all(one.lost == 0 for one in found)
 
 
 PROGRAM = """
