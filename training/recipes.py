@@ -22,8 +22,8 @@ COUNTS = ("epochs", "views", "batch", "size", "group", "levels", "subcenters")
 SHARES = ("background", "geometry", "light", "blur", "erase", "label_smoothing", "warmup", "margin", "margin_warmup",
           "mixup", "cutmix", "ema", "momentum")
 POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha")
-NOT_NEGATIVE = ("embedding", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr", "weight_decay",
-                "clip", "frozen", "size_from", "distill")
+NOT_NEGATIVE = ("embedding", "colours", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr",
+                "weight_decay", "clip", "frozen", "size_from", "distill")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Recipe:
     pooling: str = "avg"            # of the trunk's feature maps: avg, gem, or a transformer's class token
     levels: int = 1                 # how many of the trunk's last stages are pooled, side by side
     embedding: int = 0
+    colours: int = 0                # bins a channel of a histogram of the shoe's colours beside the features; 0: none
     head: str = "cosine"
     loss: str = "cosface"           # of the classes; ce is plain cross-entropy, none teaches the head alone
     loss_weight: float = 1.0
@@ -114,6 +115,7 @@ class Recipe:
                f"batch ({self.batch}), 2 or more, and views ({self.views}) must be multiples of group ({self.group})")
         yield not 16 <= self.size <= 1024, f"size lies between 16 and 1024, not {self.size}"
         yield self.levels > 4, f"levels are 1 to 4, not {self.levels}"
+        yield self.colours > 16, f"colours are at most 16 bins a channel, not {self.colours}"
         yield self.pooling == "token" and not transformer, f"{self.backbone} has no class token; pooling is avg or gem"
         yield (bool(self.size_from) and (not 16 <= self.size_from <= self.size or transformer),
                "size_from lies between 16 and size, and a transformer takes one size alone")

@@ -109,7 +109,7 @@ def new_network(recipe: Recipe, classes: int) -> Network:
     """The untrained network of a recipe, its trunk loaded as the recipe says."""
     torch.manual_seed(recipe.seed)
     architecture = Architecture(recipe.backbone, recipe.embedding, recipe.head, recipe.scale, recipe.pooling,
-                                recipe.levels, recipe.subcenters)
+                                recipe.levels, recipe.subcenters, recipe.colours)
     network = Network(architecture, classes, Preprocessing(recipe.size))
     if recipe.zero_gamma:
         zero_last_norms(network.trunk)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vision.colours import ColouredNeck, colour_counts
 from vision.preprocessing import Preprocessing
 from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
 from vision.trunks import build_trunk, stage_maps, stage_widths
@@ -20,6 +21,7 @@ class Architecture:
     last, because colour and texture live there. `embedding` is the width of a linear reduction after pooling, 0 for
     the trunk's own width. `head` is `linear` (softmax regression) or `cosine` (classes are directions; Wang et al.
     2018, "CosFace"), whose logits are `scale` · cosine, with `subcenters` directions a class (Deng et al. 2020).
+    `colours` is how many bins a channel a histogram of the shoe's colours has that stands beside the features; 0: none.
     """
 
     backbone: str = "resnet18"
@@ -29,12 +31,14 @@ class Architecture:
     pooling: str = "avg"
     levels: int = 1
     subcenters: int = 1
+    colours: int = 0
 
     def __post_init__(self) -> None:
         if not is_backbone(self.backbone):
             raise ValueError(f"unknown backbone {self.backbone!r}; choose one of {', '.join(BACKBONES)}, {TIMM}NAME")
         if (self.head not in ("linear", "cosine") or self.pooling not in POOLINGS or self.embedding < 0
-                or self.scale <= 0 or not 1 <= self.levels <= 4 or self.subcenters < 1):
+                or self.scale <= 0 or not 1 <= self.levels <= 4 or self.subcenters < 1
+                or not 0 <= self.colours <= 16):
             raise ValueError(f"impossible architecture: {self}")
         if self.pooling == "token" and not self.backbone.startswith("vit"):
             raise ValueError(f"{self.backbone} has no class token to pool; pooling is avg or gem")
@@ -60,10 +64,11 @@ class Network(nn.Module):
         # Stages differ in scale by orders; side by side, each must weigh what it says. One alone is left to the neck.
         self.level_norms = nn.ModuleList(nn.BatchNorm1d(one) for one in widths if architecture.levels > 1)
         self.reduce = nn.Linear(width, architecture.embedding, bias=False) if architecture.embedding else nn.Identity()
-        self.width = architecture.embedding or width
+        learnt = architecture.embedding or width
         # BNNeck (Luo et al. 2019): the classifier sees features of zero mean and unit variance, and so does retrieval.
-        self.neck = nn.BatchNorm1d(self.width)
+        self.neck = ColouredNeck(learnt) if architecture.colours else nn.BatchNorm1d(learnt)
         self.neck.bias.requires_grad_(False)
+        self.width = learnt + architecture.colours**3
         self.head: nn.Module = (CosineHead(self.width, classes, architecture.scale, architecture.subcenters)
                                 if architecture.head == "cosine" else nn.Linear(self.width, classes))
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False)
@@ -80,7 +85,10 @@ class Network(nn.Module):
             parts = [found.mean((2, 3)) for found in maps]
         if kind.levels > 1:
             parts = [norm(part) for norm, part in zip(self.level_norms, parts, strict=True)]
-        return self.reduce(torch.cat(parts, 1))                         # (n, d)
+        features = self.reduce(torch.cat(parts, 1))                     # (n, learnt)
+        if not kind.colours:
+            return features
+        return torch.cat([features.float(), colour_counts(pixels, kind.colours)], 1)    # (n, d)
 
     def features(self, pixels: Tensor) -> Tensor:
         """Return penultimate features (n, d), not yet of unit length, of float RGB pixels 0–255 (n, 3, h, w)."""
