@@ -29,6 +29,7 @@ from catalogue.queries import product_photos
 from index.build import gallery_of
 from index.calibration import (
     FALSE_ACCEPTS,
+    FEWEST_QUERIES,
     PRESENT,
     SIBLING_ACCEPTS,
     SIBLINGS,
@@ -74,6 +75,9 @@ def main() -> None:
     for way in ways:
         mine = Outcomes(*(column[pooled.way == way] for column in vars(pooled).values()))
         found[f"calibrated, {way}"] = measures(mine, mine.accepted, mine.confidence)
+    plain = pooled.way == AS_IT_IS
+    found["flat score cutoff, as it is"] = measures(Outcomes(*(column[plain] for column in vars(pooled).values())),
+                                                    pooled.accepted_by_cutoff[plain], None)
     print(f"{len(gallery.ids)} photos of {len(gallery.product_ids)} products; {options.draws} draws\n{table(found)}")
     if options.png:
         reliability_diagram(options.png, pooled)
@@ -105,8 +109,8 @@ def _calibrated(gallery: Gallery, ways: dict[str, np.ndarray], chosen: np.ndarra
                 can: np.ndarray) -> tuple[list[Case], Decision]:
     own = _only(gallery, chosen)
     rows = np.flatnonzero(can[chosen])
-    queries = Queries(np.concatenate([vectors[chosen][rows] for vectors in ways.values()]), np.tile(rows, len(ways)))
-    cases = cases_of(own, queries)
+    cases = [case for look, vectors in enumerate(ways.values())
+             for case in cases_of(own, Queries(vectors[chosen][rows], rows), look)]
     return cases, fit(cases, "other products")
 
 
@@ -124,10 +128,12 @@ def _asked(gallery: Gallery, ways: dict[str, np.ndarray], rows: np.ndarray,
 
 def _cutoff(cases: Sequence[Case]) -> float:
     """The baseline: one score from which on a match is believed, held to the same shares of the same examples."""
-    scores = {kind: [float(case.ranked.scores[0]) for case in cases if case.kind == kind]
-              for kind in (STRANGER, SIBLINGS)}
-    return max(float(np.quantile(scores[kind], 1 - share)) for kind, share
-               in ((STRANGER, FALSE_ACCEPTS), (SIBLINGS, SIBLING_ACCEPTS)) if scores[kind])
+    scores: dict[tuple[str, int], list[float]] = {}
+    for case in cases:
+        scores.setdefault((case.kind, case.look), []).append(float(case.ranked.scores[0]))
+    shares = {STRANGER: FALSE_ACCEPTS, SIBLINGS: SIBLING_ACCEPTS}
+    return max(float(np.quantile(found, 1 - shares[kind])) for (kind, _), found in scores.items()
+               if kind in shares and len(found) >= FEWEST_QUERIES)
 
 
 def measures(found: Outcomes, accepted: np.ndarray, confidence: np.ndarray | None) -> dict[str, Any]:

@@ -57,9 +57,7 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
 def calibrate(store: PhotoStore, embedder: Embedder, gallery: Gallery) -> Decision | None:
     """Fit the decision on the gallery's own photos, each as it is and disturbed as people photograph."""
     rows, name = calibration_rows(gallery)
-    careless = street(store, embedder, gallery, rows).vectors
-    return fit_decision(gallery, Queries(np.concatenate([gallery.vectors[rows], careless]),
-                                         np.concatenate([rows, rows])), name)
+    return fit_decision(gallery, [Queries(gallery.vectors[rows], rows), street(store, embedder, gallery, rows)], name)
 
 
 def embed_photos(store: PhotoStore, embedder: Embedder, names: list[str],

@@ -38,9 +38,10 @@ def calibration_rows(gallery: Gallery) -> tuple[np.ndarray, str]:
     return some(np.flatnonzero(can), MOST_QUERIES), "all"
 
 
-def fit_decision(gallery: Gallery, queries: Queries, fitted_on: str) -> Decision | None:
-    """Fit on photos of the gallery itself; None if too few of their products have another photo."""
-    cases = cases_of(gallery, queries)
+def fit_decision(gallery: Gallery, looks: Sequence[Queries], fitted_on: str) -> Decision | None:
+    """Fit on photos of the gallery itself, asked in one or several looks; None if too few of their products have
+    another photo."""
+    cases = [case for look, queries in enumerate(looks) for case in cases_of(gallery, queries, look)]
     asked = sum(case.kind == PRESENT for case in cases)
     return fit(cases, fitted_on) if asked >= FEWEST_QUERIES and len(cases) > asked else None
 
@@ -61,12 +62,14 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Case:
-    """One example: what was found, the product and the model asked for, and what was in the gallery."""
+    """One example: what was found, the product and the model asked for, what was in the gallery, and how the photo
+    looked (`Queries` of one fit are of one look)."""
 
     ranked: Ranked
     product: int
     model: int
     kind: str
+    look: int = 0
 
     @property
     def product_right(self) -> bool:
@@ -84,7 +87,7 @@ class Case:
         return float(np.sort(self.ranked.own)[-1] - np.sort(self.ranked.own)[-2]) if len(self.ranked.own) > 1 else None
 
 
-def cases_of(gallery: Gallery, queries: Queries) -> list[Case]:
+def cases_of(gallery: Gallery, queries: Queries, look: int = 0) -> list[Case]:
     """Ask the gallery each photo three times; those without another photo of their product are left out."""
     models = gallery.item_models
     cases = []
@@ -98,7 +101,7 @@ def cases_of(gallery: Gallery, queries: Queries) -> list[Case]:
         if (family & ~own).any():
             hidden[SIBLINGS] = own | same_group
         cases += [Case(rank_products(np.where(out, -np.inf, scores), gallery.products, models),
-                       int(gallery.products[row]), int(models[row]), kind)
+                       int(gallery.products[row]), int(models[row]), kind, look)
                   for kind, out in hidden.items() if not out.all()]
     return cases
 
@@ -126,8 +129,11 @@ def fit(cases: Sequence[Case], fitted_on: str) -> Decision:
     model = _logistic(features, np.array([case.model_right for case in cases]), weights)
     exact = _cross_fitted(features, right, weights, np.array([case.model for case in cases]))
     strange, siblings = kinds == STRANGER, kinds == SIBLINGS
-    # The share of strange shoes taken for one of ours is held down, and never is even odds or worse called exact.
-    exact_from = max(0.5, _quantile(exact[strange], 1 - FALSE_ACCEPTS), _quantile(exact[siblings], 1 - SIBLING_ACCEPTS))
+    # The share of strange shoes taken for one of ours is held down in every look, for nobody knows how many photos
+    # will be of which; and never is even odds or worse called exact.
+    looks = np.array([case.look for case in cases])
+    exact_from = max([0.5, *(_quantile(exact[absent_so & (looks == look)], 1 - share) for look in np.unique(looks)
+                             for absent_so, share in ((strange, FALSE_ACCEPTS), (siblings, SIBLING_ACCEPTS)))])
     accepted = exact >= exact_from
     absent = [float(case.ranked.scores[0]) for case in cases if case.kind == STRANGER]
     return Decision(

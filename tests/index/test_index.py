@@ -51,7 +51,7 @@ def searcher(gallery: Gallery, folder) -> View:
 
 def fitted_on_itself(gallery: Gallery) -> Decision | None:
     rows, name = calibration_rows(gallery)
-    return fit_decision(gallery, Queries(gallery.vectors[rows], rows), name)
+    return fit_decision(gallery, [Queries(gallery.vectors[rows], rows)], name)
 
 
 def test_a_disturbed_photo_is_the_same_each_time_and_not_the_studio_one() -> None:
