@@ -21,6 +21,7 @@ from training.losses import Objective
 from training.mixing import mix
 from training.optimizing import Averaged, make_optimizer, set_rate
 from training.parallel import Team
+from training.probing import probe
 from training.recipes import Recipe
 from training.sampling import balanced_epoch
 from vision.networks import Network
@@ -59,6 +60,10 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
             each(before)
     log.info("training %s on %s in %s, from epoch %d of %d", recipe.backbone, team.device,
              "bf16" if run.bf16 else "fp32", len(history) + 1, recipe.epochs)
+    if recipe.probe and not checkpoint.is_file():
+        run.probe()
+        if team.leads:
+            save_checkpoint(checkpoint, network, run.optimizer, run.objective, run.averaged, best, history)
     for epoch in range(len(history), recipe.epochs):
         row = run.epoch(epoch, watch)
         result = run.result()
@@ -110,6 +115,12 @@ class Run:
         if self.averaged is None:
             return self.network
         return cast(Network, self.averaged.module)
+
+    def probe(self) -> None:
+        """Fit what stands on the trunk, before anything else."""
+        probe(self.network, self.recipe, self.data, self.objective, self.team.device, self.bf16)
+        if self.averaged is not None:
+            self.averaged = Averaged(self.network, self.recipe.ema)
 
     def epoch(self, epoch: int, watch: Callable[[Step], None] | None) -> Row:
         """Train for one epoch; return its loss, accuracy and pace. What it draws depends on seed and epoch alone."""

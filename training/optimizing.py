@@ -17,7 +17,12 @@ def rate_at(recipe: Recipe, progress: float) -> float:
     peak = recipe.lr * recipe.batch / 64
     if progress < recipe.warmup:
         return peak * (progress + 1e-3) / recipe.warmup
-    return peak * 0.5 * (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup)))
+    return peak * cosine((progress - recipe.warmup) / (1 - recipe.warmup))
+
+
+def cosine(progress: float) -> float:
+    """What is left of a learning rate at a share of its way in [0, 1): half a cosine from 1 to 0."""
+    return 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

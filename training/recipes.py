@@ -18,12 +18,14 @@ CHOICES = {"pooling": POOLINGS, "head": ("cosine", "linear"), "loss": CLASS_LOSS
            "optimizer": ("sgd", "adamw"), "distill_by": ("logits", "embedding"), "keep": ("last", "best"),
            "compile": ("auto", "off", "default", "reduce-overhead", "max-autotune"),
            "precision": ("auto", "fp32", "bf16")}
-COUNTS = ("epochs", "views", "batch", "size", "group", "levels", "subcenters")
+COUNTS = ("epochs", "views", "batch", "size", "group", "levels", "subcenters",
+          "renditions", "probe_batch")
 SHARES = ("background", "geometry", "light", "blur", "erase", "label_smoothing", "warmup", "margin", "margin_warmup",
           "mixup", "cutmix", "ema", "momentum")
-POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha")
+POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha",
+            "probe_lr")
 NOT_NEGATIVE = ("embedding", "colours", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr",
-                "weight_decay", "clip", "frozen", "size_from", "distill")
+                "weight_decay", "clip", "frozen", "size_from", "distill", "probe")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Recipe:
     pooling: str = "avg"            # of the trunk's feature maps: avg, gem, or a transformer's class token
     levels: int = 1                 # how many of the trunk's last stages are pooled, side by side
     embedding: int = 0
-    colours: int = 0                # bins a channel of a histogram of the shoe's colours beside the features; 0: none
+    colours: int = 0                # bins a channel of a colour histogram that stands beside them; 0: none
     head: str = "cosine"
     loss: str = "cosface"           # of the classes; ce is plain cross-entropy, none teaches the head alone
     loss_weight: float = 1.0
@@ -58,6 +60,10 @@ class Recipe:
     size: int = 128
     size_from: int = 0              # grow to `size` from here over three quarters of the epochs; 0: `size` throughout
     start: str = "none"
+    probe: int = 0                  # epochs at first that fit all but the trunk, to features computed once; 0: none
+    renditions: int = 4             # of each photo that these are computed of: as it is, and augmented
+    probe_lr: float = 1e-3          # of AdamW
+    probe_batch: int = 256
     zero_gamma: bool = False        # residual blocks begin as identities
     frozen: int = 0                 # epochs at first in which the trunk stays as it starts
     freeze_norms: bool = False      # the trunk's batch norms keep the statistics they start with
@@ -114,6 +120,8 @@ class Recipe:
         yield (bool(self.batch % self.group or self.views % self.group or self.batch < 2),
                f"batch ({self.batch}), 2 or more, and views ({self.views}) must be multiples of group ({self.group})")
         yield not 16 <= self.size <= 1024, f"size lies between 16 and 1024, not {self.size}"
+        yield (bool(self.probe and self.probe_batch % self.group),
+               f"probe_batch ({self.probe_batch}) must be a multiple of group ({self.group})")
         yield self.levels > 4, f"levels are 1 to 4, not {self.levels}"
         yield self.colours > 16, f"colours are at most 16 bins a channel, not {self.colours}"
         yield self.pooling == "token" and not transformer, f"{self.backbone} has no class token; pooling is avg or gem"

@@ -1,7 +1,7 @@
 """What colours a shoe has: a histogram of the pixels that are not plain ground, beside what the network learnt."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 SIDE = 64           # the grid of pixels that are counted; averaging them instead would blend the shoe's colours away
@@ -27,17 +27,3 @@ def colour_counts(pixels: Tensor, bins: int) -> Tensor:
         red_green = (near[:, 0].unsqueeze(2) * near[:, 1].unsqueeze(1)).flatten(1, 2)           # (n, bins², p)
         counts = ((red_green * weight) @ near[:, 2].transpose(1, 2)).flatten(1)                 # (n, bins³)
         return F.normalize((counts / counts.sum(1, keepdim=True) + 1e-6).sqrt())
-
-
-class ColouredNeck(nn.BatchNorm1d):
-    """A BNNeck for features that a histogram stands beside: both of unit length, weighed by a learnt share."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.share = nn.Parameter(torch.tensor(-0.5))  # before the sigmoid: 0.38 at first
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        """Return features (n, width + bins³), already of unit length, of pooled ones (n, width + bins³)."""
-        learnt = F.normalize(super().forward(pooled[:, :self.num_features]).float())
-        share = torch.sigmoid(self.share)
-        return torch.cat([learnt * (1 - share).sqrt(), pooled[:, self.num_features:].float() * share.sqrt()], 1)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vision.colours import ColouredNeck, colour_counts
+from vision.colours import colour_counts
 from vision.preprocessing import Preprocessing
 from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
 from vision.trunks import build_trunk, stage_maps, stage_widths
@@ -21,7 +21,7 @@ class Architecture:
     last, because colour and texture live there. `embedding` is the width of a linear reduction after pooling, 0 for
     the trunk's own width. `head` is `linear` (softmax regression) or `cosine` (classes are directions; Wang et al.
     2018, "CosFace"), whose logits are `scale` · cosine, with `subcenters` directions a class (Deng et al. 2020).
-    `colours` is how many bins a channel a histogram of the shoe's colours has that stands beside the features; 0: none.
+    `colours` is how many bins a channel a histogram of the shoe's colours has, one more such part; 0: none.
     """
 
     backbone: str = "resnet18"
@@ -58,24 +58,26 @@ class Network(nn.Module):
         self.mirrored = preprocessing.mirrored
         self.trunk = build_trunk(architecture.backbone, preprocessing.size)
         widths = stage_widths(self.trunk, architecture.backbone, preprocessing.size, architecture.levels)
-        width = sum(widths)
+        if architecture.colours:
+            widths.append(architecture.colours**3)
+        width, self.widths = sum(widths), widths
         if architecture.pooling == "gem":
             self.powers = nn.Parameter(torch.full((architecture.levels,), 3.0))
-        # Stages differ in scale by orders; side by side, each must weigh what it says. One alone is left to the neck.
-        self.level_norms = nn.ModuleList(nn.BatchNorm1d(one) for one in widths if architecture.levels > 1)
+        # Parts differ in scale by orders; side by side, each must weigh what it says. One alone is left to the neck.
+        self.level_norms = nn.ModuleList(nn.BatchNorm1d(one) for one in widths if len(widths) > 1)
         self.reduce = nn.Linear(width, architecture.embedding, bias=False) if architecture.embedding else nn.Identity()
-        learnt = architecture.embedding or width
+        self.width = architecture.embedding or width
         # BNNeck (Luo et al. 2019): the classifier sees features of zero mean and unit variance, and so does retrieval.
-        self.neck = ColouredNeck(learnt) if architecture.colours else nn.BatchNorm1d(learnt)
+        self.neck = nn.BatchNorm1d(self.width)
         self.neck.bias.requires_grad_(False)
-        self.width = learnt + architecture.colours**3
         self.head: nn.Module = (CosineHead(self.width, classes, architecture.scale, architecture.subcenters)
                                 if architecture.head == "cosine" else nn.Linear(self.width, classes))
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, 3, 1, 1), persistent=False)
 
-    def pooled(self, pixels: Tensor) -> Tensor:
-        """Return what stands before the neck (n, d) of float RGB pixels 0–255 (n, 3, h, w)."""
+    def stages(self, pixels: Tensor) -> Tensor:
+        """Return what the trunk sees in float RGB pixels 0–255 (n, 3, h, w): each stage pooled, then the colours
+        (n, sum of widths)."""
         kind = self.architecture
         maps = stage_maps(self.trunk, kind.backbone, (pixels - self.mean) / self.std, kind.levels,
                           kind.pooling == "token")
@@ -83,12 +85,20 @@ class Network(nn.Module):
             parts = [generalized_mean(found, power) for found, power in zip(maps, self.powers, strict=True)]
         else:
             parts = [found.mean((2, 3)) for found in maps]
-        if kind.levels > 1:
-            parts = [norm(part) for norm, part in zip(self.level_norms, parts, strict=True)]
-        features = self.reduce(torch.cat(parts, 1))                     # (n, learnt)
-        if not kind.colours:
-            return features
-        return torch.cat([features.float(), colour_counts(pixels, kind.colours)], 1)    # (n, d)
+        if kind.colours:
+            parts.append(colour_counts(pixels, kind.colours))
+        return torch.cat(parts, 1)
+
+    def joined(self, stages: Tensor) -> Tensor:
+        """Return what stands before the neck (n, d) of what `stages` gave."""
+        if not len(self.level_norms):
+            return self.reduce(stages)
+        parts = zip(self.level_norms, stages.split(self.widths, 1), strict=True)
+        return self.reduce(torch.cat([norm(part) for norm, part in parts], 1))
+
+    def pooled(self, pixels: Tensor) -> Tensor:
+        """Return what stands before the neck (n, d) of float RGB pixels 0–255 (n, 3, h, w)."""
+        return self.joined(self.stages(pixels))
 
     def features(self, pixels: Tensor) -> Tensor:
         """Return penultimate features (n, d), not yet of unit length, of float RGB pixels 0–255 (n, 3, h, w)."""

@@ -13,9 +13,11 @@ import torch
 from training.batches import Labelled, ahead, shrunk, size_at
 from training.distilling import Teacher
 from training.loop import Row, fit, saved_epoch, set_mode
+from training.losses import Objective
 from training.mixing import mix
 from training.optimizing import Averaged
 from training.parallel import Team
+from training.probing import probe
 from training.recipes import Recipe
 from training.sku import new_network
 from vision.networks import Network
@@ -44,6 +46,7 @@ def same(one: Network, other: Network) -> bool:
 @pytest.mark.parametrize("changes", [
     {"keep": "best", "ema": 0.9, "mixup": 0.5, "cutmix": 0.5, "frozen": 1, "clip": 1.0},
     {"optimizer": "adamw", "lr": 0.001, "memory": 32, "levels": 4, "pooling": "gem", "freeze_norms": True},
+    {"probe": 2, "probe_batch": 8, "renditions": 2, "levels": 2, "colours": 3, "ema": 0.5, "memory": 16},
     {"loss": "none", "metric": "triplet", "zero_gamma": True}], ids=lambda changes: next(iter(changes)))
 def test_killed_and_resumed_it_ends_in_the_same_weights(tmp_path: Path, changes: dict[str, object]) -> None:
     recipe = replace(TINY, **changes)
@@ -69,6 +72,36 @@ def test_a_frozen_trunk_stays_and_so_do_frozen_statistics() -> None:
     set_mode(network, replace(TINY, frozen=1, freeze_norms=True), 1)
     assert network.trunk.training and not network.trunk.bn1.training
     assert all(parameter.requires_grad for parameter in network.trunk.parameters())
+
+
+def test_a_probe_fits_what_stands_on_the_trunk_and_leaves_the_trunk(tmp_path: Path) -> None:
+    recipe = replace(TINY, probe=12, probe_batch=8, renditions=2, levels=2, colours=3, epochs=1, lr=1e-9)
+    network, before = new_network(recipe, 4), new_network(recipe, 4)
+    labelled = data()
+    objective = Objective(recipe, network.head, network.width, 4)
+    last = probe(network, recipe, labelled, objective, ALONE.device, bf16=False)
+    first = probe(before, replace(recipe, probe=1), labelled,
+                  Objective(recipe, before.head, before.width, 4), ALONE.device, bf16=False)
+    assert last < first
+    assert same_trunk(network, new_network(recipe, 4))
+    assert not torch.equal(network.reduce.weight, new_network(recipe, 4).reduce.weight)
+
+
+def test_a_probe_is_not_done_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = replace(TINY, probe=1, probe_batch=8, renditions=2)
+
+    def die(row: Row) -> None:
+        raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            trained(recipe, tmp_path / "run.pt", die)
+        monkeypatch.setattr("training.loop.probe", None)
+
+
+def same_trunk(one: Network, other: Network) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.trunk.state_dict().values(), other.trunk.state_dict().values(),
+                                                 strict=True))
 
 
 def test_the_average_follows_the_weights() -> None:

@@ -1,11 +1,11 @@
-"""Colours: a histogram that sees the shoe and not the ground, tells colourways apart, and is what a network adds."""
+"""Colours: a histogram that sees the shoe and not the ground, and tells colourways apart."""
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from vision.colours import ColouredNeck, colour_counts
+from vision.colours import colour_counts
 
 
 def shoe(colour: tuple[int, int, int], ground: int, left: int = 20) -> Tensor:
@@ -33,11 +33,3 @@ def test_a_white_shoe_on_white_still_has_colours() -> None:
     counts = colour_counts(shoe((252, 252, 252), 255).unsqueeze(0), 8)[0]
     assert torch.isfinite(counts).all()
     assert int(counts.argmax()) == 8**3 - 1
-
-
-def test_the_neck_weighs_what_was_learnt_against_the_colours() -> None:
-    neck = ColouredNeck(4).eval()
-    pooled = torch.cat([torch.randn(5, 4), torch.nn.functional.normalize(torch.rand(5, 8))], 1)
-    assert torch.allclose(neck(pooled).norm(dim=1), torch.ones(5), atol=1e-5)
-    neck.share.data.fill_(20.0)
-    assert torch.allclose(neck(pooled)[:, 4:], pooled[:, 4:], atol=1e-4)
