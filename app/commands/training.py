@@ -1,6 +1,7 @@
 """`solesearch snapshot` and `solesearch train`."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,8 @@ def sku(digest: str | None, recipe_file: Path | None, changes: tuple[str, ...], 
     taken = open_snapshot(stores.snapshots, digest) if digest else take_snapshot(
         stores.database, stores.snapshots, SplitShares(val, unseen))
     name = train_with_bars(stores, taken, recipe)
-    click.echo(json.dumps({"release": name, **stores.releases.open(name).manifest["measures"]}))
+    if os.environ.get("RANK", "0") == "0":  # under torchrun one process speaks for all
+        click.echo(json.dumps({"release": name, **stores.releases.open(name).manifest["measures"]}))
 
 
 @train.command()
