@@ -12,6 +12,7 @@ import numpy as np
 from catalogue.photos import PhotoStore
 from catalogue.snapshots import SnapshotPhoto
 from training.measuring import MOST_QUERIES, Predictions
+from vision.inline import thumbnail_uri
 from vision.saved import NetworkCard
 
 MOST_CONFUSIONS = 24
@@ -67,8 +68,9 @@ def _confusions(card: NetworkCard, found: Predictions, photos: Sequence[Snapshot
         return "<p>None among the held-out photos."
     wrong.sort(reverse=True)
     return f"<p>{len(wrong)} of {len(asked)} held-out photos; the photo, and what it was taken for." + "".join(
-        f'<figure><img alt="" src="{_thumbnail(store, photos[row].sha256)}"> '
-        f'<img alt="" src="{_thumbnail(store, photos[best].sha256)}"><figcaption>{html.escape(photos[row].product_key)}'
+        f'<figure><img alt="" src="{thumbnail_uri(store.image(photos[row].sha256))}"> '
+        f'<img alt="" src="{thumbnail_uri(store.image(photos[best].sha256))}">'
+        f"<figcaption>{html.escape(photos[row].product_key)}"
         f" → {html.escape(photos[best].product_key)} ({score:.2f})</figcaption></figure>"
         for score, row, best in wrong[:MOST_CONFUSIONS])
 
@@ -87,14 +89,6 @@ def _classes(card: NetworkCard, found: Predictions, photos: Sequence[SnapshotPho
         rows.append(f"<tr><td>{html.escape(key)}{''.join(cells)}")
     more = f"<p>The first {MOST_CLASSES} of {len(card.classes)}." if len(card.classes) > MOST_CLASSES else ""
     return more + "<table><tr><th>class<th>train right<th>val right" + "".join(rows) + "</table>"
-
-
-def _thumbnail(store: PhotoStore, sha256: str) -> str:
-    image = store.image(sha256)
-    image.thumbnail((128, 128))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _number(value: object) -> str:
