@@ -39,7 +39,7 @@ class Recipe:
     """
 
     backbone: str = "resnet18"
-    pooling: str = "avg"            # of the trunk's feature maps: avg, gem, or a transformer's class token
+    pooling: str = "avg"            # of feature maps: avg, moments, gem, or a transformer's class token
     levels: int = 1                 # how many of the trunk's last stages are pooled, side by side
     embedding: int = 0
     colours: int = 0                # bins a channel of a colour histogram that stands beside them; 0: none
@@ -124,7 +124,8 @@ class Recipe:
                f"probe_batch ({self.probe_batch}) must be a multiple of group ({self.group})")
         yield self.levels > 4, f"levels are 1 to 4, not {self.levels}"
         yield self.colours > 16, f"colours are at most 16 bins a channel, not {self.colours}"
-        yield self.pooling == "token" and not transformer, f"{self.backbone} has no class token; pooling is avg or gem"
+        yield (self.pooling == "token" and not transformer,
+               f"{self.backbone} has no class token; pooling is avg, moments or gem")
         yield (bool(self.size_from) and (not 16 <= self.size_from <= self.size or transformer),
                "size_from lies between 16 and size, and a transformer takes one size alone")
         yield (self.head == "linear" and self.loss not in ("ce", "none"),

@@ -16,11 +16,13 @@ from vision.trunks import build_trunk, stage_maps, stage_widths
 class Architecture:
     """What is needed to build the network again.
 
-    `pooling` of a feature map: `avg`, `gem` (Radenovic et al. 2019, with a learnt power), or `token` (a transformer's
-    class token). `levels` is how many of the last stages are pooled: the earlier ones, each normed, stand beside the
-    last, because colour and texture live there. `embedding` is the width of a linear reduction after pooling, 0 for
-    the trunk's own width. `head` is `linear` (softmax regression) or `cosine` (classes are directions; Wang et al.
-    2018, "CosFace"), whose logits are `scale` · cosine, with `subcenters` directions a class (Deng et al. 2020).
+    `pooling` of a feature map: `avg`, `moments` (mean and standard deviation of each channel: how a pattern varies over
+    a shoe is as telling as how much of it there is), `gem` (Radenovic et al. 2019, with a learnt power), or `token` (a
+    transformer's class token). `levels` is how many of the last stages are pooled: the earlier ones, each normed, stand
+    beside the last, because colour and texture live there. `embedding` is the width of a linear reduction after
+    pooling, 0 for the trunk's own width. `head` is `linear` (softmax regression) or `cosine` (classes are directions;
+    Wang et al. 2018, "CosFace"), whose logits are `scale` · cosine, with `subcenters` directions a class (Deng et al.
+    2020).
     `colours` is how many bins a channel a histogram of the shoe's colours has, one more such part; 0: none.
     """
 
@@ -41,7 +43,7 @@ class Architecture:
                 or not 0 <= self.colours <= 16):
             raise ValueError(f"impossible architecture: {self}")
         if self.pooling == "token" and not self.backbone.startswith("vit"):
-            raise ValueError(f"{self.backbone} has no class token to pool; pooling is avg or gem")
+            raise ValueError(f"{self.backbone} has no class token to pool; pooling is avg, moments or gem")
         if self.subcenters > 1 and self.head != "cosine":
             raise ValueError("a linear head has no sub-centres")
 
@@ -58,6 +60,8 @@ class Network(nn.Module):
         self.mirrored = preprocessing.mirrored
         self.trunk = build_trunk(architecture.backbone, preprocessing.size)
         widths = stage_widths(self.trunk, architecture.backbone, preprocessing.size, architecture.levels)
+        if architecture.pooling == "moments":
+            widths = [2 * width for width in widths]
         if architecture.colours:
             widths.append(architecture.colours**3)
         width, self.widths = sum(widths), widths
@@ -83,6 +87,8 @@ class Network(nn.Module):
                           kind.pooling == "token")
         if kind.pooling == "gem":
             parts = [generalized_mean(found, power) for found, power in zip(maps, self.powers, strict=True)]
+        elif kind.pooling == "moments":
+            parts = [moments(found) for found in maps]
         else:
             parts = [found.mean((2, 3)) for found in maps]
         if kind.colours:
@@ -135,6 +141,15 @@ def generalized_mean(maps: Tensor, power: Tensor) -> Tensor:
     """Return (mean x^p)^(1/p) (n, c) of maps (n, c, h, w); what is negative counts as 0 (Radenovic et al. 2019)."""
     with torch.autocast(maps.device.type, enabled=False):  # powers overflow and vanish in half precision
         return maps.float().clamp(min=1e-6).pow(power.float()).mean((2, 3)).pow(1 / power.float())
+
+
+def moments(maps: Tensor) -> Tensor:
+    """Return the means and standard deviations (n, 2c) of the channels of maps (n, c, h, w)."""
+    with torch.autocast(maps.device.type, enabled=False):  # a small spread about a large mean is lost in half precision
+        maps = maps.float()
+        mean = maps.mean((2, 3), keepdim=True)
+        spread = ((maps - mean).square().mean((2, 3)) + 1e-6).sqrt()
+        return torch.cat([mean.flatten(1), spread], 1)
 
 
 class ServingForm(nn.Module):

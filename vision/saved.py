@@ -14,7 +14,7 @@ SERVING = "serving.xml"
 TIMM = "timm:"
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet18d", "resnet34d", "resnet50d",
              "mobilenet_v2", "mobilenet_v3_large", "convnext_tiny", "vit_b_16")
-POOLINGS = ("avg", "gem", "token")
+POOLINGS = ("avg", "moments", "gem", "token")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,182 @@
+"""Recall on products that training never saw, leave one photo out, among thousands of others.
+
+    python -m benchmarks.unseen --test SET … --among SET … [--photos DIR] [--train SET …] [--also DIR …]
+                                [--half] [--data DIR] [--recipe FILE] [--set NAME=VALUE …] [--json]
+
+DIR holds a `products.csv` and `<set>/<slug>/<n>.jpg`; without it SOLESEARCH_TEST_PHOTOS/shoes is used. Each photo of
+the `--test` sets asks the others of its product among all those of the `--among` sets. Trained on is every set that is
+not a test set, or those named by `--train`, and every folder given by `--also` (rendered shoes, say); `--half` keeps
+half of the products asked among out of training. `--data` keeps the data folder, so that a killed run goes on. In the
+same run stand a colour histogram, the network untrained and, if the recipe starts from weights, as it started.
+Intervals are 95 %, by bootstrap over products.
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sqlalchemy.orm import Session
+
+from app.settings import Settings
+from app.wiring import Stores, embedder_of, open_stores, training_device
+from benchmarks.baselines import before_training, histograms, table
+from catalogue.imports import import_path
+from catalogue.products_csv import read_products
+from catalogue.queries import ProductPhotoRow, product_photos
+from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
+from index.build import embed_photos
+from training.loop import Step
+from training.recipes import Recipe, read_recipe
+from training.sku import Watch, train
+from vision.measures import leave_one_out, ranked_hits, retrieval
+
+CHUNK = 2000
+
+
+@dataclass(frozen=True)
+class Photos:
+    """All photos, and which of them (n,) are asked, are asked among, and are trained on."""
+
+    rows: Sequence[ProductPhotoRow]
+    test: np.ndarray
+    among: np.ndarray
+    trained: np.ndarray
+
+    @property
+    def gallery(self) -> np.ndarray:
+        """The rows of what is asked and asked among."""
+        return np.flatnonzero(self.test | self.among)
+
+
+def main() -> None:
+    """Run the benchmark and print a table, with --json one object as the last line."""
+    options = _options()
+    recipe = read_recipe(options.recipe, options.changes)
+    with tempfile.TemporaryDirectory() as folder:
+        stores = open_stores(Settings(data_dir=options.data or Path(folder) / "data", threads=options.threads))
+        photos = gathered(stores, options)
+        found, facts = measured(stores, photos, recipe)
+    print(table(found))
+    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    if options.json:
+        print(json.dumps({**facts, "rows": found}))
+
+
+def gathered(stores: Stores, options: argparse.Namespace) -> Photos:
+    """Import every set and every other folder, and say what each photo is for."""
+    sets = dict.fromkeys(row.set for row in read_products(options.photos))
+    trained_sets = options.train or [name for name in sets if name not in options.test]
+    products = {name: _imported(stores, options.photos, [name])
+                for name in dict.fromkeys([*options.test, *options.among, *trained_sets])}
+    others = [_imported(stores, folder, []) for folder in options.also]
+    with Session(stores.readers) as session:
+        rows = product_photos(session)
+    of_row = np.array([row.product_id for row in rows])
+
+    def shows(names: Sequence[str]) -> np.ndarray:
+        return np.isin(of_row, [product for name in names for product in products[name]])
+
+    test, among = shows(options.test), shows(options.among)
+    trained = (shows(trained_sets) | np.isin(of_row, [product for folder in others for product in folder])) & ~test
+    if options.half:
+        distractors = np.unique(of_row[among & ~test])
+        trained &= ~np.isin(of_row, np.random.default_rng(0).permutation(distractors)[::2])
+    return Photos(rows, test, among & ~test, trained)
+
+
+def _imported(stores: Stores, folder: Path, sets: Sequence[str]) -> set[int]:
+    """Import sets of a folder (all if none is named); return the products that they show."""
+    marks = stores.runs / f"imported-{folder.resolve().name}-{'-'.join(sets) or 'all'}.json"
+    if not marks.is_file():
+        with Session(stores.readers) as session:
+            before = {row.product_id for row in product_photos(session)}
+        import_path(stores.database, stores.photos, folder, sets=sets)
+        with Session(stores.readers) as session:
+            marks.parent.mkdir(parents=True, exist_ok=True)
+            marks.write_text(json.dumps(sorted({row.product_id for row in product_photos(session)} - before)))
+    return set(json.loads(marks.read_text()))
+
+
+def measured(stores: Stores, photos: Photos, recipe: Recipe) -> tuple[dict[str, dict], dict[str, object]]:
+    """Train, and measure the baselines and the trained network on the same queries and gallery."""
+    rows = [photos.rows[at] for at in photos.gallery]
+    groups = near_duplicate_groups(photos.rows)
+    began = time.perf_counter()
+    name = train(_snapshot(photos, groups, stores.snapshots), recipe, stores.photos, stores.releases, stores.runs,
+                 training_device(stores.settings), Watch(step=_say))
+    took = time.perf_counter() - began
+    release = stores.releases.open(name)
+    ways = {"colour histogram": _in_chunks(stores, rows, histograms),
+            "untrained network": _in_chunks(stores, rows, lambda images: before_training(
+                images, replace(recipe, start="none")))}
+    if recipe.start != "none":
+        ways["start, before training"] = _in_chunks(stores, rows, lambda images: before_training(images, recipe))
+    ways["trained"] = embed_photos(stores.photos, embedder_of(stores, release), [row.sha256 for row in rows])
+    products = np.array([row.product_id for row in rows])
+    group_of = np.unique([groups[row.sha256] for row in rows], return_inverse=True)[1]
+    asked = np.flatnonzero(photos.test[photos.gallery])
+    found = {}
+    for way, vectors in ways.items():
+        scores, queries = leave_one_out(vectors, products, group_of, asked)
+        found[way] = retrieval(ranked_hits(scores, products[queries], products), products[queries]).as_dict()
+    distractors = np.flatnonzero(photos.among)
+    return found, {"gallery": len(rows), "distractors": len(distractors),
+                   "distractors trained on": int(photos.trained[distractors].sum()),
+                   "photos trained on": int(photos.trained.sum()),
+                   "training seconds": round(release.manifest["measures"]["seconds"]), "with packing": round(took)}
+
+
+def _in_chunks(stores: Stores, rows: Sequence[ProductPhotoRow],
+               embed: Callable[[list[Image.Image]], np.ndarray]) -> np.ndarray:
+    def images(some: Sequence[ProductPhotoRow]) -> list[Image.Image]:
+        return [stores.photos.image(row.sha256) for row in some]
+    return np.concatenate([embed(images(rows[start:start + CHUNK])) for start in range(0, len(rows), CHUNK)])
+
+
+def _snapshot(photos: Photos, groups: dict[str, str], folder: Path) -> Snapshot:
+    """What is trained on, with the queries as `unseen`, so that the curves show them; nothing is chosen by them."""
+    chosen = tuple(SnapshotPhoto(row.sha256, row.product_id, row.product_key, row.model_key, row.shoe_type,
+                                 groups[row.sha256], "train" if trained else "unseen")
+                   for row, trained, test in zip(photos.rows, photos.trained, photos.test, strict=True)
+                   if trained or test)
+    name = f"unseen-{int(photos.trained.sum())}-{int(photos.test.sum())}"
+    return Snapshot(name, folder / name, chosen)
+
+
+def _say(now: Step) -> None:
+    if now.step % 100 == 0 or now.step == now.steps:
+        print(f"epoch {now.epoch}/{now.epochs} step {now.step}/{now.steps} loss {now.loss:.3f} "
+              f"{now.photos_per_s:.0f} photos/s", file=sys.stderr, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--test", nargs="+", required=True)
+    parser.add_argument("--among", nargs="*", default=[])
+    parser.add_argument("--train", nargs="*", default=[])
+    parser.add_argument("--also", nargs="*", type=Path, default=[])
+    parser.add_argument("--half", action="store_true")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--recipe", type=Path)
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if options.photos is None:
+        if not os.environ.get("SOLESEARCH_TEST_PHOTOS"):
+            parser.error("name a folder with --photos, or set SOLESEARCH_TEST_PHOTOS")
+        options.photos = Path(os.environ["SOLESEARCH_TEST_PHOTOS"]) / "shoes"
+    return options
+
+
+if __name__ == "__main__":
+    main()
