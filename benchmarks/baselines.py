@@ -1,6 +1,7 @@
 """What every recall figure stands beside: a plain colour histogram and the network before training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,15 @@ def before_training(images: Sequence[Image.Image], recipe: Recipe) -> np.ndarray
     pixels = Preprocessing(recipe.size).batch(list(images))
     masked = np.concatenate([pixels, np.full((*pixels.shape[:3], 1), 255, np.uint8)], axis=3)
     return predict(network, masked, range(len(masked)), torch.device("cpu")).vectors
+
+
+def baselines(images: Sequence[Image.Image], recipe: Recipe) -> dict[str, np.ndarray]:
+    """Return what a trained network is to beat: a histogram, its random weights, and the weights it started from."""
+    found = {"colour histogram": histograms(images),
+             "untrained network": before_training(images, replace(recipe, start="none"))}
+    if recipe.start != "none":
+        found["start, before training"] = before_training(images, recipe)
+    return found
 
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:

@@ -24,11 +24,11 @@ from PIL import Image
 from app.settings import read_settings
 from app.wiring import Stores, embedder_of, open_stores, training_device
 from benchmarks.baselines import histograms
+from benchmarks.command_line import say_epochs
 from catalogue.errors import BadInput, BadPhoto, SoleSearchError
 from catalogue.photos import read_image
 from catalogue.public_sets import LAYOUTS, PublicPhoto, read_public
 from catalogue.snapshots import Snapshot, SnapshotPhoto
-from training.loop import Step
 from training.recipes import Recipe, read_recipe
 from training.sku import Watch, train
 from vision.embedder import Embedder
@@ -122,7 +122,7 @@ def trained(stores: Stores, photos: Sequence[PublicPhoto], recipe: Recipe, layou
     digest = hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
     snapshot = Snapshot(digest, stores.snapshots / digest, tuple(rows))
     return train(snapshot, recipe, stores.photos, stores.releases, stores.runs, training_device(stores.settings),
-                 Watch(step=_say))
+                 Watch(step=say_epochs()))
 
 
 def _decoded(photos: Sequence[PublicPhoto], at_once: int = 256) -> Iterator[list[Image.Image]]:
@@ -134,12 +134,6 @@ def _decoded(photos: Sequence[PublicPhoto], at_once: int = 256) -> Iterator[list
             except BadPhoto as error:
                 raise BadPhoto(f"{photo.path}: {error}") from error
         yield images
-
-
-def _say(now: Step) -> None:
-    if now.step == now.steps:
-        print(f"epoch {now.epoch}/{now.epochs} loss {now.loss:.3f} {now.photos_per_s:.0f} photos/s", file=sys.stderr,
-              flush=True)
 
 
 def _line(way: str, row: dict[str, Any]) -> str:

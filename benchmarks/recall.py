@@ -9,11 +9,8 @@ before training. Intervals are 95 %, by bootstrap over products.
 
 import argparse
 import json
-import os
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +18,12 @@ from sqlalchemy.orm import Session
 
 from app.settings import Settings
 from app.wiring import Stores, embedder_of, open_stores, training_device
-from benchmarks.baselines import before_training, histograms, table
+from benchmarks.baselines import baselines, table
+from benchmarks.command_line import photo_folder, say_epochs
 from catalogue.imports import import_path
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
 from index.build import embed_photos
-from training.loop import Step
 from training.recipes import Recipe, read_recipe
 from training.sku import Watch, train
 from vision.measures import leave_one_out, ranked_hits, retrieval
@@ -55,19 +52,16 @@ def compare(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe, fol
     by_sha = near_duplicate_groups(rows)
     groups = np.unique([by_sha[row.sha256] for row in rows], return_inverse=True)[1]
     images = [stores.photos.image(row.sha256) for row in rows]
-    vectors = {"colour histogram": histograms(images),
-               "untrained network": before_training(images, replace(recipe, start="none"))}
-    if recipe.start != "none":
-        vectors["start, before training"] = before_training(images, recipe)
-    hits = {name: _hits(found, products, groups, np.arange(len(rows))) for name, found in vectors.items()}
+    hits = {name: hits_of(found, products, groups, np.arange(len(rows)))
+            for name, found in baselines(images, recipe).items()}
     parts = []
     for fold, asked in enumerate(product_folds(products, folds)):
         snapshot = _fold_snapshot(rows, by_sha, asked, stores.snapshots, f"fold-{fold}-of-{folds}")
         name = train(snapshot, recipe, stores.photos, stores.releases, stores.runs, training_device(stores.settings),
-                     Watch(step=_say(fold, folds)))
+                     Watch(step=say_epochs(f"fold {fold + 1}/{folds} ")))
         embedder = embedder_of(stores, stores.releases.open(name))
         trained = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])
-        parts.append(_hits(trained, products, groups, asked))
+        parts.append(hits_of(trained, products, groups, asked))
     hits["trained, unseen products"] = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
     return {name: retrieval(found, labels).as_dict() for name, (found, labels) in hits.items()}
 
@@ -78,8 +72,9 @@ def product_folds(products: np.ndarray, folds: int, seed: int = 0) -> list[np.nd
     return [np.flatnonzero(np.isin(products, part)) for part in np.array_split(shuffled, folds)]
 
 
-def _hits(vectors: np.ndarray, products: np.ndarray, groups: np.ndarray,
-          rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def hits_of(vectors: np.ndarray, products: np.ndarray, groups: np.ndarray,
+            rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Leave one photo out for each of `rows`: are its ten best products its own (q, 10), and which it is (q,)."""
     scores, asked = leave_one_out(vectors, products, groups, rows)
     return ranked_hits(scores, products[asked], products), products[asked]
 
@@ -93,14 +88,6 @@ def _fold_snapshot(rows: Sequence[ProductPhotoRow], groups: dict[str, str], aske
     return Snapshot(name, folder / name, photos)
 
 
-def _say(fold: int, folds: int) -> Callable[[Step], None]:
-    def step(now: Step) -> None:
-        if now.step == now.steps:
-            print(f"fold {fold + 1}/{folds} epoch {now.epoch}/{now.epochs} loss {now.loss:.3f} "
-                  f"{now.photos_per_s:.0f} photos/s", file=sys.stderr, flush=True)
-    return step
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=Path)
@@ -112,9 +99,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.photos is None:
-        if not os.environ.get("SOLESEARCH_TEST_PHOTOS"):
-            parser.error("name a folder with --photos, or set SOLESEARCH_TEST_PHOTOS")
-        options.photos = Path(os.environ["SOLESEARCH_TEST_PHOTOS"]) / "shoes"
+        options.photos = photo_folder(parser)
     return options
 
 

@@ -10,10 +10,9 @@ the gallery. Intervals are 95 %, by bootstrap over products; several draws are p
 
 import argparse
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from sqlalchemy.orm import Session
 from app.settings import Settings, read_settings
 from app.wiring import Stores, embedder_of, open_stores
 from benchmarks.baselines import before_training
+from benchmarks.command_line import photo_folder
 from catalogue.imports import import_path
 from catalogue.queries import product_photos
 from index.build import gallery_of
@@ -107,7 +107,7 @@ def outcomes(gallery: Gallery, ways: dict[str, np.ndarray], seed: int) -> Outcom
 
 def _calibrated(gallery: Gallery, ways: dict[str, np.ndarray], chosen: np.ndarray,
                 can: np.ndarray) -> tuple[list[Case], Decision]:
-    own = _only(gallery, chosen)
+    own = gallery.only(chosen)
     rows = np.flatnonzero(can[chosen])
     cases = [case for look, vectors in enumerate(ways.values())
              for case in cases_of(own, Queries(vectors[chosen][rows], rows), look)]
@@ -185,11 +185,6 @@ def reliability_diagram(path: Path, found: Outcomes, bins: int = 10) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _only(gallery: Gallery, chosen: np.ndarray) -> Gallery:
-    names = ("ids", "products", "photos", "groups", "sides", "vectors")
-    return replace(gallery, **{name: getattr(gallery, name)[chosen] for name in names})
-
-
 def _embedded(options: argparse.Namespace) -> tuple[Gallery, dict[str, np.ndarray]]:
     with tempfile.TemporaryDirectory() as folder:
         stores = open_stores(Settings(data_dir=Path(folder) / "data", threads=options.threads))
@@ -233,9 +228,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.photos is None:
-        if not os.environ.get("SOLESEARCH_TEST_PHOTOS"):
-            parser.error("name a folder with --photos, or set SOLESEARCH_TEST_PHOTOS")
-        options.photos = Path(os.environ["SOLESEARCH_TEST_PHOTOS"]) / "shoes"
+        options.photos = photo_folder(parser)
         options.sets = options.sets or SETS
     return options
 

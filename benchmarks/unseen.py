@@ -13,30 +13,28 @@ Intervals are 95 %, by bootstrap over products.
 
 import argparse
 import json
-import os
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from sqlalchemy.orm import Session
 
 from app.settings import Settings
 from app.wiring import Stores, embedder_of, open_stores, training_device
-from benchmarks.baselines import before_training, histograms, table
+from benchmarks.baselines import baselines, table
+from benchmarks.command_line import photo_folder, say_epochs
+from benchmarks.recall import hits_of
 from catalogue.imports import import_path
 from catalogue.products_csv import read_products
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
 from index.build import embed_photos
-from training.loop import Step
 from training.recipes import Recipe, read_recipe
 from training.sku import Watch, train
-from vision.measures import leave_one_out, ranked_hits, retrieval
+from vision.measures import retrieval
 
 CHUNK = 2000
 
@@ -111,22 +109,18 @@ def measured(stores: Stores, photos: Photos, recipe: Recipe) -> tuple[dict[str, 
     groups = near_duplicate_groups(photos.rows)
     began = time.perf_counter()
     name = train(_snapshot(photos, groups, stores.snapshots), recipe, stores.photos, stores.releases, stores.runs,
-                 training_device(stores.settings), Watch(step=_say))
+                 training_device(stores.settings), Watch(step=say_epochs()))
     took = time.perf_counter() - began
     release = stores.releases.open(name)
-    ways = {"colour histogram": _in_chunks(stores, rows, histograms),
-            "untrained network": _in_chunks(stores, rows, lambda images: before_training(
-                images, replace(recipe, start="none")))}
-    if recipe.start != "none":
-        ways["start, before training"] = _in_chunks(stores, rows, lambda images: before_training(images, recipe))
+    ways = _baselines(stores, rows, recipe)
     ways["trained"] = embed_photos(stores.photos, embedder_of(stores, release), [row.sha256 for row in rows])
     products = np.array([row.product_id for row in rows])
     group_of = np.unique([groups[row.sha256] for row in rows], return_inverse=True)[1]
     asked = np.flatnonzero(photos.test[photos.gallery])
     found = {}
     for way, vectors in ways.items():
-        scores, queries = leave_one_out(vectors, products, group_of, asked)
-        found[way] = retrieval(ranked_hits(scores, products[queries], products), products[queries]).as_dict()
+        hits, labels = hits_of(vectors, products, group_of, asked)
+        found[way] = retrieval(hits, labels).as_dict()
     distractors = np.flatnonzero(photos.among)
     return found, {"gallery": len(rows), "distractors": len(distractors),
                    "distractors trained on": int(photos.trained[distractors].sum()),
@@ -134,11 +128,11 @@ def measured(stores: Stores, photos: Photos, recipe: Recipe) -> tuple[dict[str, 
                    "training seconds": round(release.manifest["measures"]["seconds"]), "with packing": round(took)}
 
 
-def _in_chunks(stores: Stores, rows: Sequence[ProductPhotoRow],
-               embed: Callable[[list[Image.Image]], np.ndarray]) -> np.ndarray:
-    def images(some: Sequence[ProductPhotoRow]) -> list[Image.Image]:
-        return [stores.photos.image(row.sha256) for row in some]
-    return np.concatenate([embed(images(rows[start:start + CHUNK])) for start in range(0, len(rows), CHUNK)])
+def _baselines(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe) -> dict[str, np.ndarray]:
+    """The baselines' vectors, of some photos at a time: thousands of decoded ones would not fit."""
+    parts = [baselines([stores.photos.image(row.sha256) for row in rows[start:start + CHUNK]], recipe)
+             for start in range(0, len(rows), CHUNK)]
+    return {way: np.concatenate([part[way] for part in parts]) for way in parts[0]}
 
 
 def _snapshot(photos: Photos, groups: dict[str, str], folder: Path) -> Snapshot:
@@ -149,12 +143,6 @@ def _snapshot(photos: Photos, groups: dict[str, str], folder: Path) -> Snapshot:
                    if trained or test)
     name = f"unseen-{int(photos.trained.sum())}-{int(photos.test.sum())}"
     return Snapshot(name, folder / name, chosen)
-
-
-def _say(now: Step) -> None:
-    if now.step % 100 == 0 or now.step == now.steps:
-        print(f"epoch {now.epoch}/{now.epochs} step {now.step}/{now.steps} loss {now.loss:.3f} "
-              f"{now.photos_per_s:.0f} photos/s", file=sys.stderr, flush=True)
 
 
 def _options() -> argparse.Namespace:
@@ -172,9 +160,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.photos is None:
-        if not os.environ.get("SOLESEARCH_TEST_PHOTOS"):
-            parser.error("name a folder with --photos, or set SOLESEARCH_TEST_PHOTOS")
-        options.photos = Path(os.environ["SOLESEARCH_TEST_PHOTOS"]) / "shoes"
+        options.photos = photo_folder(parser)
     return options
 
 

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from index.decision import Decision, Evidence, evidence_of
-from index.evaluate import Queries, some, unseen_products
+from index.evaluate import Queries, held_out_photos, some, unseen_products
 from index.gallery import Gallery
 from vision.measures import askable, expected_calibration_error
 
@@ -29,7 +29,7 @@ def calibration_rows(gallery: Gallery) -> tuple[np.ndarray, str]:
     """The gallery rows to calibrate with, and what to call them: `unseen` (products training never saw) where there are
     enough that have another photo, else `held-out` photos, else `all`."""
     can = askable(gallery.products, gallery.groups)
-    held_out = np.isin(gallery.sides, ("val", "unseen", "new"))
+    held_out = held_out_photos(gallery)
     for name, chosen in (("unseen", unseen_products(gallery)), ("held-out", held_out)):
         if (chosen & can).sum() >= 5 * FEWEST_QUERIES:
             return some(np.flatnonzero(chosen & can), MOST_QUERIES), name

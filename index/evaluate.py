@@ -56,7 +56,7 @@ def evaluate(gallery: Gallery, again: Mapping[str, Queries] | None = None) -> di
     """
     slices = {
         "all": np.ones(len(gallery.ids), bool),
-        "held_out": np.isin(gallery.sides, ("val", "unseen", "new")),
+        "held_out": held_out_photos(gallery),
         "unseen": unseen_products(gallery),
     }
     can = askable(gallery.products, gallery.groups)
@@ -109,8 +109,13 @@ def some(rows: np.ndarray, most: int) -> np.ndarray:
 def held_out_rows(gallery: Gallery, most: int) -> np.ndarray:
     """The rows of the headline's queries, or a draw of `most` of them."""
     can = askable(gallery.products, gallery.groups)
-    held_out = np.isin(gallery.sides, ("val", "unseen", "new")) & can
+    held_out = held_out_photos(gallery) & can
     return some(np.flatnonzero(held_out if held_out.any() else can), most)
+
+
+def held_out_photos(gallery: Gallery) -> np.ndarray:
+    """Which items (n,) are photos that the network was not trained on."""
+    return np.isin(gallery.sides, ("val", "unseen", "new"))
 
 
 def unseen_products(gallery: Gallery) -> np.ndarray:

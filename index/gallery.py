@@ -1,6 +1,6 @@
 """The gallery: which vector shows which product, and its saved form beside the FAISS file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,11 @@ class Gallery:
     def item_types(self) -> np.ndarray:
         """The shoe type of every item (n,)."""
         return self.types[np.searchsorted(self.product_ids, self.products)]
+
+    def only(self, chosen: np.ndarray) -> "Gallery":
+        """The gallery of these items alone, by a mask (n,) or by rows; the products stay known."""
+        names = ("ids", "products", "photos", "groups", "sides", "vectors")
+        return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def write(self, folder: Path, kind: str = FLAT) -> Made:
         """Write the FAISS file (inner product, ids are gallery-item ids) and the columns; a kind that does not hold

@@ -86,7 +86,7 @@ def compare_untrained(gallery: Gallery, untrained: Embedder, store: PhotoStore) 
     queries = held_out_rows(gallery, MOST_OF_FIRST // 10)
     own = np.isin(gallery.products, gallery.products[queries])
     rest = some(np.flatnonzero(~own), max(0, MOST_OF_FIRST - int(own.sum())))
-    part = _rows(gallery, np.sort(np.concatenate([np.flatnonzero(own), rest])))
+    part = gallery.only(np.sort(np.concatenate([np.flatnonzero(own), rest])))
     vectors = embed_photos(store, untrained, [str(name) for name in part.photos])
     ours, theirs = evaluate(part), evaluate(replace(part, vectors=vectors))
     found = _compared({ours["headline"]: ours}, {ours["headline"]: theirs})
@@ -142,8 +142,3 @@ def check_size(ours: int, theirs: int) -> None:
 def _compared(ours: Mapping[str, Mapping], theirs: Mapping[str, Mapping]) -> list[Comparison]:
     return [Comparison(name, row["queries"], row["recall@1"], theirs[name]["recall@1"])
             for name, row in ours.items() if row["queries"] >= FEWEST_QUERIES]
-
-
-def _rows(gallery: Gallery, rows: np.ndarray) -> Gallery:
-    names = ("ids", "products", "photos", "groups", "sides", "vectors")
-    return replace(gallery, **{name: getattr(gallery, name)[rows] for name in names})

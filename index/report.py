@@ -9,16 +9,12 @@ from typing import Any
 import numpy as np
 
 from catalogue.photos import PhotoStore
-from index.evaluate import Queries, ask, held_out_rows
+from index.evaluate import MOST_QUERIES, Queries, ask, held_out_rows
 from index.gallery import Gallery
-from vision.inline import thumbnail_uri
+from vision.inline import STYLE, thumbnail_uri
 
 MOST_MISTAKES = 60
-MOST_QUERIES = 4000
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}
-table{border-collapse:collapse}td,th{padding:.2rem .7rem;text-align:left;border-bottom:1px solid #ddd}
-figure{display:inline-block;margin:.4rem;width:19rem;font-size:12px;vertical-align:top}
-figure img{width:6rem;height:6rem;object-fit:contain}"""
+FIGURE = "figure{display:inline-block;margin:.4rem;width:19rem;font-size:12px;vertical-align:top}"
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,8 @@ def write_report(path: Path, title: str, measured: Mapping[str, Any], gallery: G
     """Write the report of what `evaluate` measured on this gallery."""
     worst, asked = mistakes(gallery)
     told = "".join(_figure(gallery, store, one) for one in worst) or "<p>None."
-    path.write_text(f"""<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>
+    path.write_text(f"""<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title><style>
+{STYLE}{FIGURE}</style>
 <h1>{html.escape(title)}</h1><p>{len(gallery.ids)} photos of {len(gallery.product_ids)} products; the headline is
 {html.escape(str(measured["headline"]))}. Intervals are 95 %, by product.
 <table><tr><th>slice<th>queries<th>products<th>recall@1<th>interval<th>@5<th>@10<th>mAP@10

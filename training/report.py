@@ -12,15 +12,12 @@ import numpy as np
 from catalogue.photos import PhotoStore
 from catalogue.snapshots import SnapshotPhoto
 from training.measuring import MOST_QUERIES, Predictions
-from vision.inline import thumbnail_uri
+from vision.inline import STYLE, thumbnail_uri
 from vision.saved import NetworkCard
 
 MOST_CONFUSIONS = 24
 MOST_CLASSES = 500
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}
-table{border-collapse:collapse}td,th{padding:.2rem .7rem;text-align:left;border-bottom:1px solid #ddd}
-figure{display:inline-block;margin:.4rem;width:13rem;font-size:12px}
-figure img{width:6rem;height:6rem;object-fit:contain}"""
+FIGURE = "figure{display:inline-block;margin:.4rem;width:13rem;font-size:12px}"
 
 
 def write_report(path: Path, card: NetworkCard, history: Sequence[dict[str, float]], found: Predictions,
@@ -29,7 +26,8 @@ def write_report(path: Path, card: NetworkCard, history: Sequence[dict[str, floa
     measures = "".join(f"<tr><th>{html.escape(name)}<td>{_number(value)}" for name, value in card.measures.items())
     settings = "".join(f"<tr><th>{html.escape(name)}<td>{html.escape(str(value))}"
                        for name, value in card.recipe.items())
-    path.write_text(f"""<!doctype html><meta charset="utf-8"><title>Training report</title><style>{STYLE}</style>
+    path.write_text(f"""<!doctype html><meta charset="utf-8"><title>Training report</title><style>
+{STYLE}{FIGURE}</style>
 <h1>Training report</h1><p>Snapshot {card.snapshot}, {len(card.classes)} classes, {len(photos)} photos.
 <table>{measures}</table><h2>Curves</h2><img alt="loss and measures by epoch" src="{_curves(history)}">
 <h2>Worst confusions</h2>{_confusions(card, found, photos, store)}

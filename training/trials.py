@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from training.compare import figure, markdown, setting
 from training.recipes import Recipe
 from training.space import Space
+from training.tune import why
 
 STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
           TrialState.RUNNING: "unfinished", TrialState.WAITING: "unfinished"}
@@ -30,7 +31,7 @@ def records(found: Sequence[FrozenTrial]) -> list[dict[str, Any]]:
                                              trial.number))
     return [{"trial": trial.number, "state": STATES[trial.state], "value": _reached(trial),
              "settings": dict(trial.params), "epochs": trial.last_step or 0,
-             "seconds": trial.user_attrs.get("seconds"), "why": trial.user_attrs.get("why", "")} for trial in order]
+             "seconds": trial.user_attrs.get("seconds"), "why": why(trial)} for trial in order]
 
 
 def table(found: Sequence[FrozenTrial], space: Space) -> str:

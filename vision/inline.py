@@ -1,4 +1,4 @@
-"""A picture inside an HTML file: small, as a data URI, so that a report is one file."""
+"""What reports of one HTML file share: their style, and small pictures as data URIs."""
 
 import base64
 import io
@@ -6,6 +6,10 @@ import io
 from PIL import Image
 
 THUMBNAIL = 128
+STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c}
+table{border-collapse:collapse}td,th{padding:.2rem .7rem;text-align:left;border-bottom:1px solid #ddd}
+figure img{width:6rem;height:6rem;object-fit:contain}
+"""
 
 
 def thumbnail_uri(image: Image.Image) -> str:

@@ -1,12 +1,15 @@
 """What runs a saved network: torch (any device it knows) or OpenVINO (a CPU without torch), to the same numbers."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from catalogue.errors import BadInput, BadRelease
 from vision.saved import SERVING
+
+if TYPE_CHECKING:
+    from vision.networks import Network
 
 
 class Runtime(Protocol):
@@ -19,16 +22,15 @@ class Runtime(Protocol):
 class TorchRuntime:
     """Runs the network in torch on `device`, in float32."""
 
-    def __init__(self, folder: Path, device: str = "cpu", threads: int = 0) -> None:
+    def __init__(self, network: "Network", device: str = "cpu", threads: int = 0) -> None:
         import torch
 
         from vision.networks import ServingForm
-        from vision.weights import load_network
         if threads:
             torch.set_num_threads(threads)
         self.torch = torch
         self.device = torch.device(device)
-        self.serving = ServingForm(load_network(folder)).eval().to(self.device)
+        self.serving = ServingForm(network).eval().to(self.device)
 
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run one batch."""
@@ -63,5 +65,6 @@ def open_runtime(folder: Path, name: str, threads: int = 0) -> Runtime:
     if name == "openvino":
         return OpenVINORuntime(folder, threads)
     if name == "cpu" or name.split(":")[0] in ("cuda", "mps"):
-        return TorchRuntime(folder, name, threads)
+        from vision.weights import load_network
+        return TorchRuntime(load_network(folder), name, threads)
     raise BadInput(f"unknown runtime {name!r}; use openvino, cpu, cuda or cuda:N")

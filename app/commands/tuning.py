@@ -111,7 +111,7 @@ def _snapshot(stores: Stores, folder: Path, digest: str | None, shares: SplitSha
 @contextmanager
 def _means(stores: Stores, asked: "Search") -> "Iterator[Means]":
     """What trials are run with: bars, and a line for each trial that ends."""
-    from training.tune import Means
+    from training.tune import Means, why
     with counting("prepare photos", len(asked.snapshot.photos)) as packed, counting("train", unit="step") as stepped:
         def step(trial: int, now: "Step") -> None:
             stepped((now.epoch - 1) * now.steps + now.step, now.epochs * now.steps,
@@ -119,7 +119,7 @@ def _means(stores: Stores, asked: "Search") -> "Iterator[Means]":
 
         def ended(trial: "FrozenTrial") -> None:
             reached = "" if trial.last_step is None else f" at {trial.intermediate_values[trial.last_step]:.3f}"
-            why = trial.user_attrs.get("why", "")
-            click.echo(f"trial {trial.number} {trial.state.name.lower()}{reached}{why and f': {why}'}", err=True)
+            reason = why(trial)
+            click.echo(f"trial {trial.number} {trial.state.name.lower()}{reached}{reason and f': {reason}'}", err=True)
 
         yield Means(stores.photos, stores.releases, training_device(stores.settings), packed, step, ended)
