@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -17,10 +18,11 @@ from sqlalchemy.orm import Session
 from app.settings import Settings
 from app.wiring import Stores, open_stores
 from catalogue.tables import FetchState, Shop, Table
-from tests.crawler.hostile import HostileShop, give, opened, picture
+from tests.crawler.hostile import Behave, Handler, HostileShop, give, opened, picture
 
 KILLS = 20
 SLUGS = tuple(f"shoe-{number}" for number in range(44))
+LAST = "/p/shoe-43"
 
 
 def rows(engine: Engine) -> dict[str, list[tuple[str, ...]]]:
@@ -80,10 +82,11 @@ def left_of(sessions: list[int]) -> list[str]:
 
 
 def kill_at_random(child: subprocess.Popen[bytes], shop: HostileShop, draw: random.Random, whole_group: bool) -> None:
-    """Let a crawl get on by a few answers of the shop, then kill it between one thing and the next."""
-    until = shop.asked.total() + draw.randrange(4, 40)
+    """Let a crawl get on by a few answers of the shop, or up to its last page, then kill it between two things."""
+    until, last = shop.asked.total() + draw.randrange(4, 40), shop.asked[LAST]
     gives_up = time.monotonic() + 30
-    while shop.asked.total() < until and child.poll() is None and time.monotonic() < gives_up:
+    while (shop.asked.total() < until and shop.asked[LAST] == last and child.poll() is None
+           and time.monotonic() < gives_up):
         time.sleep(0.002)
     time.sleep(draw.random() * 0.05)
     assert child.poll() is None, "the crawl ended before it was killed"
@@ -92,6 +95,15 @@ def kill_at_random(child: subprocess.Popen[bytes], shop: HostileShop, draw: rand
     else:
         child.kill()
     child.wait()
+
+
+def give_once(opened: threading.Event, page: bytes) -> Behave:
+    """An answer that waits for an event."""
+    def behave(handler: Handler) -> None:
+        opened.wait(120)
+        give(page)(handler)
+
+    return behave
 
 
 def test_twenty_kills_change_nothing(command: Callable[..., tuple[Stores, dict[str, str]]]) -> None:
@@ -108,6 +120,9 @@ def test_twenty_kills_change_nothing(command: Callable[..., tuple[Stores, dict[s
 
         killed, environment = command("killed", shop)
         draw = random.Random(20)
+        # The last page waits for the last crawl, so that none ends before it is killed, however fast the machine.
+        opened_last = threading.Event()
+        shop.trouble[LAST] = give_once(opened_last, shop.page(LAST[3:]))
         sessions, stages = [], []
         for number in range(KILLS):
             child = begin(environment)
@@ -115,6 +130,7 @@ def test_twenty_kills_change_nothing(command: Callable[..., tuple[Stores, dict[s
             kill_at_random(child, shop, draw, whole_group=bool(number % 2))
             stages.append(done(killed.database))
         assert len(set(stages)) >= KILLS / 4, stages  # it was killed while it got on, not only while it began
+        opened_last.set()
         last = begin(environment)
         sessions.append(last.pid)
         assert last.wait(60) == 0
