@@ -9,12 +9,14 @@ import numpy as np
 from vision.runtimes import Runtime
 
 Answer = tuple[np.ndarray, np.ndarray]
+RETIRE_S = 30
 
 
 class BatchingRuntime:
     """A runtime that many threads call at once; one thread runs the real one on what they bring together.
 
-    Each caller holds its own future, and rows are handed back by position: an answer cannot reach another caller.
+    Each caller holds its own future, and rows are handed back by position: an answer cannot reach another caller. A
+    batch takes no more callers once it has `most` rows.
     """
 
     def __init__(self, runtime: Runtime, most: int = 16) -> None:
@@ -45,8 +47,8 @@ class BatchingRuntime:
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:
-            batch, last = [first], False
-            while len(batch) < self.most and not last:
+            batch, rows, last = [first], len(first[0]), False
+            while rows < self.most and not last:
                 try:
                     more = self._waiting.get_nowait()
                 except queue.Empty:
@@ -54,6 +56,7 @@ class BatchingRuntime:
                 last = more is None
                 if more is not None:
                     batch.append(more)
+                    rows += len(more[0])
             self._run(batch)
             if last:
                 return
@@ -70,3 +73,11 @@ class BatchingRuntime:
             end = start + len(pixels)
             future.set_result((vectors[start:end], logits[start:end]))
             start = end
+
+
+def retire(runtime: Runtime) -> None:
+    """End the batching thread of what was replaced, once requests that hold it have had time to end."""
+    if isinstance(runtime, BatchingRuntime):
+        timer = threading.Timer(RETIRE_S, runtime.close)
+        timer.daemon = True
+        timer.start()

@@ -1,12 +1,12 @@
 """The live engine of one worker: loads what is promoted or added beside the old one, checks it, swaps one reference."""
 
 import logging
-import threading
 import time
 
 from sqlalchemy.orm import Session
 
-from app.batching import BatchingRuntime
+from app.batching import BatchingRuntime, retire
+from app.watching import Watch
 from app.wiring import Stores, embedder_of, network_of
 from catalogue.errors import NothingLive
 from catalogue.gallery_items import GalleryState, StateMark, read_state, state_mark
@@ -14,7 +14,6 @@ from index.engine import Engine
 from index.search import Part
 
 log = logging.getLogger(__name__)
-RETIRE_S = 30
 RETRY_S = 60
 
 
@@ -29,8 +28,7 @@ class LiveIndex:
         self._base_problem = self._change_problem = ""
         self._refused = ""
         self._refused_segments: dict[str, tuple[float, str]] = {}
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._watch = Watch(self.refresh, stores.settings.poll_s, "live-index")
 
     @property
     def problem(self) -> str:
@@ -66,19 +64,11 @@ class LiveIndex:
 
     def watch(self) -> None:
         """Load what is live now, and follow the slot until `close`."""
-        self.refresh()
-        self._thread = threading.Thread(target=self._follow, name="live-index", daemon=True)
-        self._thread.start()
+        self._watch.begin()
 
     def close(self) -> None:
         """Stop following the slot."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _follow(self) -> None:
-        while not self._stop.wait(self.stores.settings.poll_s):
-            self.refresh()
+        self._watch.end()
 
     def _swap_base(self, name: str) -> None:
         former = self._engine
@@ -100,7 +90,7 @@ class LiveIndex:
         self._base_problem = self._refused = ""
         log.info("%s is live", name)
         if former is not None:
-            _retire(former)
+            retire(former.embedder.runtime)
 
     def _follow_changes(self, engine: Engine) -> None:
         """Take up new segments, removals and merges; the base and all parts that serve already are kept as they are."""
@@ -158,12 +148,3 @@ class LiveIndex:
         engine = Engine(index, network, embedder_of(self.stores, network), self._state()[1])
         engine.self_check([(probe, self.stores.photos.image(probe)) for probe in engine.probes()])
         return engine
-
-
-def _retire(engine: Engine) -> None:
-    """End the batching thread of an engine that was replaced, once requests that hold it have had time to end."""
-    runtime = engine.embedder.runtime
-    if isinstance(runtime, BatchingRuntime):
-        timer = threading.Timer(RETIRE_S, runtime.close)
-        timer.daemon = True
-        timer.start()

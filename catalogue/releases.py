@@ -55,6 +55,11 @@ class Published:
             raise BadRelease(f"{self.name!r} is no release of kind {self.kind!r}; kinds are {', '.join(KINDS)}")
 
 
+def slot_of(release: Published) -> str:
+    """The slot that a release may be live in: its kind, for a task with the task's name."""
+    return f"task:{release.manifest.get('task', '')}" if release.kind == "task" else release.kind
+
+
 class Releases:
     """The releases of one data folder and the slots of its catalogue."""
 
@@ -118,12 +123,15 @@ class Releases:
             rows = session.scalars(select(Release).order_by(Release.id.desc()))
             return [row.name for row in rows if kind in (None, row.kind)]
 
-    def newest(self, kind: str) -> Published:
-        """The release published last; `NotFound` if there is none of the kind."""
-        found = self.all(kind)
+    def newest(self, slot: str) -> Published:
+        """The release published last of those that the slot may hold, such as `index` or `task:garment` (`task`: of any
+        task); `NotFound` if there is none."""
+        kind, _, task = slot.partition(":")
+        found = [release for release in self.all(kind) if not task or release.manifest.get("task") == task]
         if not found:
-            raise NotFound(f"there is no {kind} release yet; " + {
+            raise NotFound(f"there is no {kind} release{f' of {task!r}' if task else ''} yet; " + {
                 "network": "train one with `solesearch train sku`",
+                "task": f"train one with `solesearch task train {task or 'NAME'}`",
                 "index": "build one with `solesearch index build`"}.get(kind, "publish one first"))
         return found[0]
 
@@ -139,6 +147,13 @@ class Releases:
         with Session(self.engine.execution_options(readonly=True)) as session:
             return session.scalar(select(Release.name).join(Live, Live.release_id == Release.id)
                                   .where(Live.slot == slot))
+
+    def live_names(self, kind: str) -> dict[str, str]:
+        """The live release's name in each of a kind's slots (`task` → `task:garment`, …): one small read."""
+        with Session(self.engine.execution_options(readonly=True)) as session:
+            rows = session.execute(select(Live.slot, Release.name).join(Release, Live.release_id == Release.id)
+                                   .where(Live.slot.startswith(f"{kind}:", autoescape=True)).order_by(Live.slot))
+            return {slot: name for slot, name in rows}
 
     def segments(self, index: str) -> list[str]:
         """The names of the segments that add to an index, oldest first: one indexed read."""
@@ -159,8 +174,8 @@ class Releases:
         `instead_of` names what the candidate was measured against; `Busy` if something else went live meanwhile.
         """
         release = self.open(name)
-        if release.kind != slot.split(":")[0]:
-            raise BadInput(f"{name} is a {release.kind} release and cannot be live in slot {slot!r}")
+        if slot != slot_of(release):
+            raise BadInput(f"{name} is a release for slot {slot_of(release)!r} and cannot be live in slot {slot!r}")
         with Session(self.engine) as session, session.begin():
             row_id = session.scalar(select(Release.id).where(Release.name == name))
             if row_id is None:
@@ -183,16 +198,16 @@ class Releases:
         return row[1]
 
     def prune(self, keep: int = 2) -> list[str]:
-        """Delete all but the live, the former, the newest `keep` of each kind, the networks these name and the segments
-        that add to these."""
+        """Delete all but the live, the former, the newest `keep` of each kind (of tasks: of each task), the networks
+        these name and the segments that add to these."""
         with lock(self.folder / "releases.lock", "publishing or deleting releases", patience_s=60):
             return self._prune(keep)
 
     def _prune(self, keep: int) -> list[str]:
         releases = self.all()
         kept = {name for pair in self.slots().values() for name in pair if name}
-        for kind in set(KINDS) - {"segment"}:
-            kept |= {release.name for release in [r for r in releases if r.kind == kind][:keep]}
+        for slot in {slot_of(release) for release in releases} - {"segment"}:
+            kept |= {release.name for release in [r for r in releases if slot_of(r) == slot][:keep]}
         kept |= {segment for release in releases if release.name in kept and release.kind == "index"
                  for segment in self.segments(release.name)}
         kept |= {str(release.manifest["network"]) for release in releases

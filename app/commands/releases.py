@@ -9,7 +9,7 @@ import click
 from app.settings import read_settings
 from app.wiring import Stores, embedder_of, network_of, open_stores
 from catalogue.errors import BadInput, BadRelease, Busy, NotFound
-from catalogue.releases import Published
+from catalogue.releases import Published, slot_of
 
 if TYPE_CHECKING:
     from index.gallery import Gallery
@@ -23,9 +23,10 @@ NOT_MEASURED = "too few held-out photos to compare: nothing was measured"
 @click.argument("release", required=False)
 @click.option("--force", is_flag=True, help="Promote although it measures worse than what is live.")
 def promote(slot: str, release: str | None, force: bool) -> None:
-    """Make RELEASE (without it: the newest) live in SLOT, such as `index`."""
+    """Make RELEASE (without it: the newest) live in SLOT: `index`, or `task:NAME`."""
     stores = open_stores(read_settings())
-    name = release or stores.releases.newest(slot.split(":")[0]).name
+    check_slot(slot)
+    name = release or stores.releases.newest(slot).name
     click.echo(promote_gated(stores, slot, name, force))
 
 
@@ -37,7 +38,8 @@ def rollback(slot: str) -> None:
 
 
 @click.command()
-@click.option("--prune", is_flag=True, help="Delete all but what is live, what was, and the newest two of each kind.")
+@click.option("--prune", is_flag=True, help="Delete all but what is live, what was, and the newest two of each kind "
+              "(of each task).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def releases(prune: bool, as_json: bool) -> None:
     """List releases, newest first, and what is live."""
@@ -56,24 +58,56 @@ def releases(prune: bool, as_json: bool) -> None:
             used = "adds" if release.name in stores.releases.segments(base) else "folded; added"
             click.echo(f"{release.name:26} {release.manifest['items']:6d} photos  {used} to {base}")
             continue
-        measures = release.manifest.get("measures", {})
-        recall = measures.get("recall@1", measures.get("unseen_recall1"))
-        click.echo(f"{release.name:26} {'' if recall is None else f'recall@1 {recall:.3f}':16} "
-                   f"{marks.get(release.name, '')}".rstrip())
+        click.echo(f"{release.name:26} {_headline(release):16} {marks.get(release.name, '')}".rstrip())
+
+
+def _headline(release: Published) -> str:
+    measures = release.manifest.get("measures", {})
+    if release.kind == "task":
+        accuracy = measures.get("accuracy")
+        return str(release.manifest.get("task", "")) + ("" if accuracy is None else f" accuracy {accuracy:.3f}")
+    recall = measures.get("recall@1", measures.get("unseen_recall1"))
+    return "" if recall is None else f"recall@1 {recall:.3f}"
+
+
+def check_slot(slot: str) -> None:
+    """`BadInput` unless there is such a slot."""
+    if slot != "index" and not (slot.startswith("task:") and slot != "task:"):
+        raise BadInput(f"there is no slot {slot!r}; the slots that can be promoted are: index, task:NAME")
 
 
 def promote_gated(stores: Stores, slot: str, name: str, force: bool) -> str:
     """Pass the gate (unless forced) and promote; return a sentence about it."""
-    if slot != "index":
-        raise BadInput(f"there is no slot {slot!r}; the slot that can be promoted is: index")
+    check_slot(slot)
     candidate, live = stores.releases.open(name), stores.releases.live_name(slot)
     stores.releases.check(candidate)
+    if slot != slot_of(candidate):
+        raise BadInput(f"{name} is a release for slot {slot_of(candidate)!r}, not for {slot!r}")
     if live == name:
         return f"{name} is live in {slot} already"
-    lines = [] if force else _gate(stores, candidate, live)
-    lines += _brought_up_to_date(stores, candidate)
+    if candidate.kind == "task":
+        lines = _gate_task(stores, candidate, live, force)
+    else:
+        lines = [] if force else _gate(stores, candidate, live)
+        lines += _brought_up_to_date(stores, candidate)
     stores.releases.promote(slot, name, instead_of=live)
     return "\n".join([*lines, f"{name} is live in {slot}"])
+
+
+def _gate_task(stores: Stores, candidate: Published, live: str | None, force: bool) -> list[str]:
+    """Open the candidate as a worker would (forced or not: what cannot serve must not be live), and compare it."""
+    from app.live_tasks import open_task
+    from vision.task_gate import check_first, check_next
+    open_task(stores, candidate)
+    if force:
+        return []
+    if live is None:
+        return check_first(candidate.manifest)
+    try:
+        running = stores.releases.open(live)
+    except (BadRelease, NotFound):  # what is live is damaged: promoting is the way out
+        return [f"{live}, which is live, cannot be read: nothing could be compared"]
+    return check_next(candidate.manifest, running.manifest)
 
 
 def _gate(stores: Stores, candidate: Published, live: str | None) -> list[str]:

@@ -68,6 +68,28 @@ def test_prune_keeps_live_former_newest_and_their_networks(stores: Stores) -> No
     assert not kept & set(gone) and all(not (stores.releases.folder / name).exists() for name in gone)
 
 
+def publish_task(stores: Stores, task: str, text: str) -> str:
+    with stores.releases.draft("task") as draft:
+        (draft.folder / "file").write_text(text)
+        draft.manifest["task"] = task
+    return draft.name
+
+
+def test_each_task_has_a_slot_and_keeps_two_of_its_own(stores: Stores) -> None:
+    rare = publish_task(stores, "rare", "1")
+    often = [publish_task(stores, "often", str(number)) for number in range(5)]
+    assert stores.releases.newest("task:rare").name == rare and stores.releases.newest("task").name == often[-1]
+    with pytest.raises(NotFound, match="task train never"):
+        stores.releases.newest("task:never")
+    with pytest.raises(BadInput, match="task:often"):
+        stores.releases.promote("task:rare", often[0])
+    stores.releases.promote("task:often", often[0])
+    stores.releases.promote("index", publish(stores, "index"))
+    assert stores.releases.live_names("task") == {"task:often": often[0]}
+    assert set(stores.releases.prune()) == {often[1], often[2]}
+    assert {release.name for release in stores.releases.all("task")} == {rare, often[0], often[3], often[4]}
+
+
 def test_a_cut_short_deletion_never_becomes_a_release(stores: Stores) -> None:
     first = publish(stores, "whole")
     (stores.releases.folder / first / "file").unlink()  # as if the deletion of its folder had been killed
