@@ -9,10 +9,13 @@ from pydantic import BaseModel, Field
 from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.orm import Session
 
+from app.live_tasks import LiveTask
 from catalogue.gallery_items import any_removed, merged, removed_ids
 from catalogue.queries import ProductCard, present_ids, product_cards
 from index.engine import Engine, Identification, Seen
 from index.search import Match
+
+NO_SHOE = "no shoe"
 
 
 class OfferAnswer(BaseModel):
@@ -55,6 +58,14 @@ class PredictedAnswer(BaseModel):
     probability: float
 
 
+class ShoeAnswer(BaseModel):
+    """Whether there is a shoe in the photo at all, as the live task `garment` sees it."""
+
+    probability: float
+    present: bool
+    release: str
+
+
 class ReleasesAnswer(BaseModel):
     """Which releases made the answer."""
 
@@ -68,9 +79,11 @@ class ReleasesAnswer(BaseModel):
 class IdentifyAnswer(BaseModel):
     """The answer to a photo."""
 
-    verdict: str = Field(description="exact | same model, other colour | similar | unknown")
+    verdict: str = Field(description="exact | same model, other colour | similar | unknown | no shoe; with `no shoe`, "
+                                     "best and similar are merely what lies nearest")
     confidence: float | None = Field(description="Calibrated probability that `best` is the very product; null where "
                                                  "the index is too small to calibrate")
+    shoe: ShoeAnswer | None = Field(description="null where no task `garment` with a guard is live")
     best: MatchAnswer
     predicted: PredictedAnswer
     agree: bool = Field(description="Whether classifier and retrieval name the same product")
@@ -87,16 +100,36 @@ class ErrorAnswer(BaseModel):
     error: str
 
 
-def answer_photo(readers: SqlEngine, engine: Engine, image: Image) -> IdentifyAnswer:
-    """Identify the shoe in an upright RGB photo and fetch what the answer shows: the route of service and CLI alike."""
+def answer_photo(readers: SqlEngine, engine: Engine, image: Image, guard: LiveTask | None = None) -> IdentifyAnswer:
+    """Identify the shoe in an upright RGB photo and fetch what the answer shows: the route of service and CLI alike.
+
+    `guard` is the live task that may say that there is none.
+    """
     seen = engine.see(image)
-    found, cards, catalogue_ms = _current(readers, engine, seen)
+    began = time.perf_counter()
+    shoe = _shoe(guard, image) if guard is not None else None
+    guard_ms = 1e3 * (time.perf_counter() - began)
+    found, cards, catalogue_ms = current(readers, engine, seen)
     answer = identify_answer(found, cards, engine)
+    if shoe is not None:
+        answer.shoe = shoe
+        answer.verdict = answer.verdict if shoe.present else NO_SHOE
+        answer.timings_ms["guard"] = round(guard_ms, 3)
     answer.timings_ms["catalogue"] = round(catalogue_ms, 3)
     return answer
 
 
-def _current(readers: SqlEngine, engine: Engine,
+def _shoe(task: LiveTask, image: Image) -> ShoeAnswer | None:
+    guard = task.guard
+    if guard is None:
+        return None
+    pixels = task.embedder.card.preprocessing.batch([image])
+    probability = float(task.probabilities(pixels)[0, task.classes.index(guard.label)])
+    return ShoeAnswer(probability=round(probability, 6), present=probability >= guard.threshold,
+                      release=task.release.name)
+
+
+def current(readers: SqlEngine, engine: Engine,
              seen: Seen) -> tuple[Identification, dict[int, ProductCard], float]:
     """Search until nothing that the answer depends on has left the catalogue or was merged.
 
@@ -143,7 +176,8 @@ def identify_answer(found: Identification, cards: Mapping[int, ProductCard], eng
 
     predicted = cards.get(found.predicted) if found.predicted is not None else None
     return IdentifyAnswer(
-        verdict=found.verdict, confidence=found.confidence, best=_match(found.best, cards[found.best.product_id]),
+        verdict=found.verdict, confidence=found.confidence, shoe=None,
+        best=_match(found.best, cards[found.best.product_id]),
         predicted=PredictedAnswer(product=product_answer(predicted) if predicted else None, key=found.predicted_key,
                                   probability=found.probability),
         agree=found.predicted == found.best.product_id,

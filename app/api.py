@@ -2,9 +2,8 @@
 
 import importlib.metadata
 import re
-import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
@@ -19,11 +18,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from app.answers import ErrorAnswer, IdentifyAnswer, ProductAnswer, answer_photo, product_answer
+from app.classify import add_tasks
 from app.live import LiveIndex
-from app.uploads import UploadTooLarge, read_photo
+from app.live_tasks import LiveTask, LiveTasks
+from app.shelves import add_stock
+from app.uploads import Upload, UploadTooLarge, decoded, read_photo
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadPhoto, CatalogueUnavailable, NotFound, NothingLive, SoleSearchError
-from catalogue.photos import MEDIA_TYPES, read_image
+from catalogue.photos import MEDIA_TYPES
 from catalogue.queries import product_cards
 from catalogue.tables import Photo
 from index.engine import Engine
@@ -32,28 +34,34 @@ PAGE = Path(__file__).parent / "static" / "index.html"
 STATUS: dict[type[SoleSearchError], int] = {
     BadPhoto: 422, BadInput: 400, NotFound: 404, UploadTooLarge: 413, NothingLive: 503, CatalogueUnavailable: 503,
     SoleSearchError: 500}
-# A few hundred kilobytes can decode to a gigabyte: only so many at once, the others wait.
-DECODERS = threading.BoundedSemaphore(4)
 UPLOAD = {"requestBody": {"required": True, "content": {
     "multipart/form-data": {"schema": {"type": "object", "required": ["photo"], "properties": {
         "photo": {"type": "string", "format": "binary"}}}},
     "image/*": {"schema": {"type": "string", "format": "binary"}}}}}
 
 
-def create_app(stores: Stores, live: LiveIndex) -> FastAPI:
-    """Build the HTTP application around opened stores and a live index."""
+def create_app(stores: Stores, live: LiveIndex, tasks: LiveTasks | None = None) -> FastAPI:
+    """Build the HTTP application around opened stores, a live index and the live tasks (without them: those of the
+    same stores)."""
+    tasks = LiveTasks(stores) if tasks is None else tasks
+    limit = int(stores.settings.max_upload_mb * 2**20)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(live.watch)
+        for followed in (live, tasks):
+            await run_in_threadpool(followed.watch)
         yield
-        await run_in_threadpool(live.close)
+        for followed in (live, tasks):
+            await run_in_threadpool(followed.close)
 
     version = importlib.metadata.version("solesearch")
     api = FastAPI(title="SoleSearch", version=version, lifespan=lifespan,
                   description="Names the shoe in a photo.",
-                  responses={code: {"model": ErrorAnswer} for code in (404, 413, 422, 503)})
+                  responses={code: {"model": ErrorAnswer} for code in (400, 404, 413, 422, 503)})
     _add_pages(api, stores)
-    _add_state(api, stores, live, version)
+    _add_state(api, stores, live, tasks, version)
+    add_tasks(api, tasks, limit)
+    add_stock(api, tasks, live, stores.readers, limit)
 
     @api.exception_handler(SoleSearchError)
     async def failed(_: Request, error: Exception) -> JSONResponse:
@@ -77,12 +85,16 @@ def create_app(stores: Stores, live: LiveIndex) -> FastAPI:
 
     @api.post("/identify", openapi_extra=UPLOAD)
     async def identify(request: Request) -> IdentifyAnswer:
-        """Name the shoe in a photo, sent as a multipart file or as the raw body."""
+        """Name the shoe in a photo, sent as a multipart file or as the raw body.
+
+        Where the task `garment` is live and its release has a guard, `shoe` says how sure it is that there is a shoe at
+        all; if there is none the verdict is `no shoe`, and best and similar are merely what lies nearest.
+        """
         began = time.perf_counter()
-        data = await read_photo(request, int(stores.settings.max_upload_mb * 2**20))
+        data = await read_photo(request, limit)
         received = time.perf_counter()
-        engine = live.current()
-        answer = await run_in_threadpool(_identify, stores, engine, data)
+        engine, guard = live.current(), tasks.guard()
+        answer = await run_in_threadpool(_identify, stores, engine, guard, data)
         answer.timings_ms["receive"] = round(1e3 * (received - began), 3)
         answer.timings_ms["total"] = round(1e3 * (time.perf_counter() - began), 3)
         return answer
@@ -90,13 +102,12 @@ def create_app(stores: Stores, live: LiveIndex) -> FastAPI:
     return api
 
 
-def _identify(stores: Stores, engine: Engine, data: bytes) -> IdentifyAnswer:
+def _identify(stores: Stores, engine: Engine, guard: LiveTask | None, data: bytes) -> IdentifyAnswer:
     began = time.perf_counter()
-    with DECODERS:
-        image = read_image(data)
-    decoded = time.perf_counter()
-    answer = answer_photo(stores.readers, engine, image)
-    answer.timings_ms["decode"] = round(1e3 * (decoded - began), 3)
+    image = decoded(Upload("photo", data))
+    opened = time.perf_counter()
+    answer = answer_photo(stores.readers, engine, image, guard)
+    answer.timings_ms["decode"] = round(1e3 * (opened - began), 3)
     return answer
 
 
@@ -128,29 +139,35 @@ def _add_pages(api: FastAPI, stores: Stores) -> None:
                                      "x-content-type-options": "nosniff"})
 
 
-def _add_state(api: FastAPI, stores: Stores, live: LiveIndex, version: str) -> None:
+def _add_state(api: FastAPI, stores: Stores, live: LiveIndex, tasks: LiveTasks, version: str) -> None:
     @api.get("/healthz")
     def healthz() -> JSONResponse:
-        """200 while the database answers and an index is live; what is wrong stands in `problem`."""
-        problem, index = live.problem, None
+        """200 while the database answers and an index or a task is live; what is wrong stands in `problem`."""
+        problems, index, running = [live.problem, tasks.problem], None, tasks.current()
         try:
             with stores.readers.connect() as connection:
                 connection.execute(text("SELECT 1"))
             index = live.current().index.name
         except NothingLive as error:
-            problem = str(error)
+            problems[0] = str(error)
         except Exception as error:
-            problem = f"the database does not answer: {error}"
-        return JSONResponse({"ok": index is not None, "index": index, "problem": problem or None},
-                            200 if index else 503)
+            problems, running = [f"the database does not answer: {error}"], {}
+        ok = index is not None or bool(running)
+        return JSONResponse({"ok": ok, "index": index, "tasks": _releases(running),
+                             "problem": "; ".join(filter(None, problems)) or None}, 200 if ok else 503)
 
     @api.get("/version")
     def versions() -> dict[str, object]:
         """The program's version and the releases in use."""
+        running = _releases(tasks.current())
         try:
             engine = live.current()
         except NothingLive:
-            return {"solesearch": version, "index": None, "network": None}
+            return {"solesearch": version, "index": None, "network": None, "tasks": running}
         return {"solesearch": version, "index": engine.index.name, "network": engine.network.name,
                 "segments": list(engine.segments), "items": engine.view.items, "products": len(engine.view.products),
-                "measures": engine.index.manifest["measures"]}
+                "measures": engine.index.manifest["measures"], "tasks": running}
+
+
+def _releases(tasks: Mapping[str, LiveTask]) -> dict[str, str]:
+    return {name: task.release.name for name, task in tasks.items()}

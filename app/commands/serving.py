@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from app.api import create_app
 from app.live import LiveIndex
+from app.live_tasks import LiveTasks
 from app.logs import log_from, service_level
 from app.settings import read_settings
 from app.wiring import open_stores
@@ -40,7 +41,7 @@ def application() -> FastAPI:
     """The application of one worker process, from the environment."""
     log_from(service_level())
     stores = open_stores(read_settings())
-    return create_app(stores, LiveIndex(stores))
+    return create_app(stores, LiveIndex(stores), LiveTasks(stores))
 
 
 def why_not(host: str, port: int) -> str:

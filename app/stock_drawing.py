@@ -1,0 +1,73 @@
+"""The stock report as a picture: the photo with each slot in the colour of its state."""
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from app.stock import Question, SlotAnswer, StockAnswer, states
+from app.stock_slots import slots_of
+from app.uploads import decoded
+
+COLOURS = {"filled": (22, 128, 61), "wrong": (217, 119, 6), "empty": (200, 30, 30)}
+LONGEST = 1600
+CROP = 200
+GAP = 8
+
+
+def draw_stock(question: Question, answer: StockAnswer) -> bytes:
+    """Return a PNG: green where filled (with what is expected, if anything is), amber where another product is, red
+    where empty. Crops of single slots are laid side by side."""
+    if question.slots or question.grid:
+        sheet = decoded(question.photos[0])
+        scale = min(1.0, LONGEST / max(sheet.size))
+        boxes = [tuple(scale * edge for edge in slot.box)
+                 for slot in slots_of(question.slots, question.grid, sheet.size)]
+        sheet = sheet.resize((max(1, round(scale * sheet.width)), max(1, round(scale * sheet.height))))
+    else:
+        sheet, boxes = _side_by_side(question)
+    pen, found = ImageDraw.Draw(sheet), states(answer)
+    for one, box in zip(answer.slots, boxes, strict=True):
+        _draw_slot(pen, box, COLOURS[found[one.slot]], _words(one))
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _side_by_side(question: Question) -> tuple[Image.Image, list[tuple[float, ...]]]:
+    columns = min(len(question.photos), 8)
+    rows = -(-len(question.photos) // columns)
+    step = CROP + GAP
+    sheet = Image.new("RGB", (columns * step + GAP, rows * step + GAP), "white")
+    boxes: list[tuple[float, ...]] = []
+    for number, photo in enumerate(question.photos):
+        left, top = GAP + step * (number % columns), GAP + step * (number // columns)
+        image = decoded(photo)
+        image.thumbnail((CROP, CROP))
+        sheet.paste(image, (left + (CROP - image.width) // 2, top + (CROP - image.height) // 2))
+        boxes.append((left, top, left + CROP, top + CROP))
+    return sheet, boxes
+
+
+def _words(one: SlotAnswer) -> list[str]:
+    if one.state == "empty":
+        return [f"{one.slot}: empty {100 * (1 - one.filled):.0f} %"]
+    seen = f" {one.name}" if one.name else f" filled {100 * one.filled:.0f} %"
+    return [f"{one.slot}:{seen}"] + ([f"not {one.expected}"] if one.as_expected is False else [])
+
+
+def _draw_slot(pen: ImageDraw.ImageDraw, box: Sequence[float], colour: tuple[int, int, int], words: list[str]) -> None:
+    left, top, right, bottom = box
+    width = max(2, round(min(right - left, bottom - top) / 40))
+    # Inside its own edges, so that neighbours do not paint over each other.
+    edges = (left + 1, top + 1, max(left + 2, right - 2), max(top + 2, bottom - 2))
+    pen.rectangle(edges, outline=colour, width=width)
+    size = max(10, min(18, round((right - left) / 9)))
+    font = ImageFont.load_default(size)
+    for number, line in enumerate(words):
+        while len(line) > 3 and pen.textlength(line, font=font) > right - left - 3 * width - 6:
+            line = line[:-2] + "…"
+        place = (left + width + 2, top + width + 2 + number * (size + 5))
+        pen.rectangle((place[0] - 2, place[1] - 1, place[0] + pen.textlength(line, font=font) + 4,
+                       place[1] + size + 4), fill=colour)
+        pen.text((place[0] + 1, place[1]), line, fill="white", font=font)
