@@ -1,4 +1,4 @@
-"""Augmentation of whole batches on the training device; light may change, hue never does: it tells colourways apart."""
+"""Augmentation of whole batches on the training device; hue is turned only when told: it tells colourways apart."""
 
 import math
 
@@ -8,6 +8,9 @@ from torch.nn import functional as F
 
 from training.recipes import Recipe
 
+# RGB to brightness and two axes of colour, in which turning a hue is a rotation (the NTSC standard's YIQ).
+YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+
 
 def augment(packed: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     """Return float RGB 0–255 (n, 3, s, s) made of packed uint8 pixels and masks (n, s, s, 4)."""
@@ -16,6 +19,7 @@ def augment(packed: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     pixels, mask = x[:, :3], x[:, 3:].clamp(0, 255) / 255
     pixels = _replace_ground(pixels, mask, recipe.background, random)
     pixels = _relight(pixels, recipe.light, random)
+    pixels = _recolour(pixels, recipe, random)
     pixels = _degrade(pixels, recipe.blur, random)
     pixels = _erase(pixels, recipe.erase, random)
     return pixels.clamp(0, 255)
@@ -28,13 +32,13 @@ def _uniform(n: int, low: float, high: float, random: torch.Generator) -> Tensor
 def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     """Flip, rotate, scale, shift, stretch and tilt by one perspective map a photo."""
     n, strength = len(x), recipe.geometry
-    if not strength and not recipe.flip:
+    if not (strength or recipe.flip or recipe.rotation):
         return x
 
     def draw(low: float, high: float) -> Tensor:
         return _uniform(n, low, high, random).flatten()
 
-    angle = draw(-1, 1) * math.radians(22) * strength
+    angle = draw(-1, 1) * math.radians(recipe.rotation or 22 * strength)
     zoom = torch.exp2(draw(-0.75, 0.75) * strength)                     # < 1 shows a part, > 1 a smaller shoe
     stretch = torch.exp2(draw(-0.25, 0.25) * strength)
     mirror = torch.where(draw(0, 1) < 0.5, -1.0, 1.0) if recipe.flip else torch.ones(n, device=x.device)
@@ -91,6 +95,22 @@ def _relight(pixels: Tensor, strength: float, random: torch.Generator) -> Tensor
     corners = 1 - 0.5 * strength * torch.rand(n, 1, 2, 2, generator=random, device=pixels.device)
     shade = F.interpolate(corners, (size, size), mode="bilinear", align_corners=True)
     return x.clamp(0, 1) * shade * 255
+
+
+def _recolour(pixels: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
+    """Fade or strengthen colours, and turn hues about the grey axis; how bright a pixel is stays."""
+    if not recipe.saturation and not recipe.hue:
+        return pixels
+    n = len(pixels)
+    gain = 1 + recipe.saturation * _uniform(n, -1, 1, random)                # (n, 1, 1, 1)
+    turn = math.pi * recipe.hue * _uniform(n, -1, 1, random)
+    in_phase, quadrature = gain * torch.cos(turn), gain * torch.sin(turn)
+    one, none = torch.ones_like(turn), torch.zeros_like(turn)
+    rows = ((one, none, none), (none, in_phase, -quadrature), (none, quadrature, in_phase))
+    turned = torch.stack([torch.cat([part.view(n, 1) for part in row], 1) for row in rows], 1)  # (n, 3, 3)
+    yiq = torch.tensor(YIQ, device=pixels.device)
+    matrix = torch.linalg.inv(yiq) @ turned @ yiq
+    return (matrix @ pixels.flatten(2)).view_as(pixels).clamp(0, 255)
 
 
 def _degrade(pixels: Tensor, strength: float, random: torch.Generator) -> Tensor:

@@ -13,23 +13,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from catalogue.errors import BadInput
 from training.augmentation import augment
 from training.batches import Batch, Labelled, batches, size_at
 from training.checkpoints import Row, load_checkpoint, save_checkpoint
 from training.distilling import Teacher
-from training.losses import Objective
+from training.losses import Objective, class_weights
 from training.mixing import mix
 from training.optimizing import Averaged, make_optimizer, set_rate
 from training.parallel import Team
 from training.probing import probe
 from training.recipes import Recipe
-from training.sampling import balanced_epoch
-from vision.networks import Network
+from training.sampling import balanced_epoch, natural_epoch
+from vision.networks import CosineHead, Network
 
 log = logging.getLogger(__name__)
 SAY_EVERY = 20
 # What tells the better of two epochs, the first that is measured: photos that no training saw, of products it did.
-BEST_BY = ("val_recall1", "val_top1", "unseen_recall1")
+BEST_BY = {"auto": ("val_recall1", "val_accuracy", "val_top1", "unseen_recall1"), "loss": ("val_loss",),
+           "accuracy": ("val_accuracy", "val_top1"), "macro_f1": ("val_macro_f1",)}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,9 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
         if team.leads:
             save_checkpoint(checkpoint, network, run.optimizer, run.objective, run.averaged, best, history)
     for epoch in range(len(history), recipe.epochs):
+        if worn_out(history, recipe):
+            log.info("no better epoch in %d: training ends after %d", recipe.patience, len(history))
+            break
         row = run.epoch(epoch, watch)
         result = run.result()
         history.append({**row, **team.agree(partial(measure, result))})
@@ -80,10 +85,31 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
 
 def saved_epoch(history: list[Row], recipe: Recipe) -> int:
     """The epoch, from 1, whose weights are those that a training ends with."""
-    name = next((name for name in BEST_BY if name in history[-1]), "")
-    if recipe.keep == "last" or not name:
+    if recipe.keep == "last":
         return len(history)
-    return 1 + max(range(len(history)), key=lambda at: (history[at].get(name, -math.inf), at))
+    merits = _merits(history, recipe)
+    return 1 + max(range(len(history)), key=lambda at: (merits[at], at))
+
+
+def worn_out(history: list[Row], recipe: Recipe) -> bool:
+    """Whether as many epochs as the recipe has patience for brought nothing better."""
+    if not recipe.patience or not history:
+        return False
+    merits = _merits(history, recipe)
+    return bool(any(merits) and len(history) - 1 - merits.index(max(merits)) >= recipe.patience)
+
+
+def _merits(history: list[Row], recipe: Recipe) -> list[float]:
+    """How good each epoch was, by what the recipe says; all the same where no held-out photos tell."""
+    wanted = BEST_BY[recipe.keep_by]
+    name = next((name for name in wanted if name in history[-1]), "")
+    if not name and recipe.keep_by != "auto":
+        raise BadInput(f"keep_by={recipe.keep_by} needs {wanted[0]}, which this training does not measure: it measures "
+                       f"{', '.join(history[-1])}; hold photos out, or set keep_by=auto")
+    worst = math.inf if recipe.keep_by == "loss" else -math.inf
+    found = [row.get(name, worst) if name else 0.0 for row in history]
+    sign = -1 if recipe.keep_by == "loss" else 1
+    return [sign * (worst if math.isnan(value) else value) for value in found]
 
 
 def use_bf16(precision: str, device: torch.device) -> bool:
@@ -102,10 +128,13 @@ class Run:
     def __init__(self, network: Network, recipe: Recipe, data: Labelled, team: Team, teacher: Teacher | None) -> None:
         self.network, self.recipe, self.data, self.team, self.teacher = network, recipe, data, team, teacher
         self.optimizer = make_optimizer(network, recipe)
-        self.objective = Objective(recipe, network.head, network.width, len(np.unique(data.labels)))
+        weights = class_weights(recipe, data.labels, _classes(network.head))
+        self.objective = Objective(recipe, network.head, network.width, len(np.unique(data.labels)),
+                                   None if weights is None else weights.to(team.device))
         self.averaged = Averaged(network, recipe.ema) if recipe.ema else None
         self.bf16 = use_bf16(recipe.precision, team.device)
-        self.steps = math.ceil(len(np.unique(data.labels)) * recipe.views / recipe.batch)
+        photos = (len(data.rows) if recipe.sampling == "natural" else len(np.unique(data.labels)) * recipe.views)
+        self.steps = math.ceil(photos / recipe.batch)
         self.pooled = compiled(network.pooled, recipe.compile, team.device)
         if teacher is not None:
             teacher.to(team.device)
@@ -149,7 +178,8 @@ class Run:
     def _chosen(self, epoch: int) -> list[np.ndarray]:
         """The rows of each batch of an epoch; several processes leave out what does not share out evenly."""
         recipe = self.recipe
-        order = balanced_epoch(self.data.labels, self.data.families, recipe.views, recipe.group, recipe.seed, epoch)
+        order = (natural_epoch(len(self.data.rows), recipe.seed, epoch) if recipe.sampling == "natural" else
+                 balanced_epoch(self.data.labels, self.data.families, recipe.views, recipe.group, recipe.seed, epoch))
         order = order[:len(order) - len(order) % (self.team.size * recipe.group)] if self.team.size > 1 else order
         return np.split(order, range(recipe.batch, len(order) - 1, recipe.batch))
 
@@ -187,6 +217,13 @@ class Run:
         self.optimizer.step()
         if self.averaged is not None:
             self.averaged.update_parameters(self.network)
+
+
+def _classes(head: nn.Module) -> int:
+    """How many classes a head tells apart, whether or not there are photos of each."""
+    if isinstance(head, CosineHead):
+        return len(head.weight) // head.subcenters
+    return cast(nn.Linear, head).out_features
 
 
 def set_mode(network: Network, recipe: Recipe, epoch: int) -> None:

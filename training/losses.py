@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+import torch
 from pytorch_metric_learning import distances, losses, miners
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,9 +15,11 @@ from vision.networks import CosineHead
 class Objective:
     """What a recipe minimises: `loss` of the classes by the head's directions plus `metric` of the embeddings."""
 
-    def __init__(self, recipe: Recipe, head: nn.Module, width: int, classes: int) -> None:
+    def __init__(self, recipe: Recipe, head: nn.Module, width: int, classes: int,
+                 weights: Tensor | None = None) -> None:
         self.recipe = recipe
         self.head = head
+        self.weights = weights  # of the classes (c,), in cross-entropy
         self.proxies = _proxy_loss(recipe, head, width, classes) if isinstance(head, CosineHead) else None
         self.metric = _metric_loss(recipe, width)
 
@@ -33,7 +37,8 @@ class Objective:
         if self.recipe.loss == "none":  # the head learns to name what the others taught, and teaches nothing itself
             return F.cross_entropy(self.head(features.detach()), labels)
         if self.proxies is None:
-            loss = F.cross_entropy(self.head(features), labels, label_smoothing=self.recipe.label_smoothing)
+            loss = F.cross_entropy(self.head(features), labels, self.weights,
+                                   label_smoothing=self.recipe.label_smoothing)
         else:
             assert isinstance(self.head, CosineHead)
             weight = self.head.weight
@@ -63,6 +68,16 @@ class Objective:
         if state and isinstance(self.metric, losses.CrossBatchMemory):
             self.metric.embedding_memory, self.metric.label_memory = state["embeddings"], state["labels"]
             self.metric.queue_idx, self.metric.has_been_filled = state["at"], state["full"]
+
+
+def class_weights(recipe: Recipe, labels: np.ndarray, classes: int) -> Tensor | None:
+    """Return what a photo of each class counts (c,): by inverse frequency to the recipe's power, 1 in the mean of the
+    photos `labels` (n,); None where all count the same."""
+    if not recipe.class_weights:
+        return None
+    counts = np.bincount(labels, minlength=classes)
+    weights = np.maximum(counts, 1) ** -recipe.class_weights
+    return torch.from_numpy(weights * counts.sum() / (weights * counts).sum()).float()
 
 
 def margin_at(recipe: Recipe, progress: float) -> float:

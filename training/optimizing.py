@@ -13,11 +13,18 @@ Tensors = tuple[Tensor, ...] | list[Tensor]
 
 
 def rate_at(recipe: Recipe, progress: float) -> float:
-    """Learning rate at a share of the training in [0, 1): linear warm-up, then a cosine to zero."""
-    peak = recipe.lr * recipe.batch / 64
+    """Learning rate at a share of the training in [0, 1): linear warm-up, then as the schedule says."""
+    peak = recipe.lr * (recipe.batch / 64 if recipe.scale_lr else 1)
     if progress < recipe.warmup:
         return peak * (progress + 1e-3) / recipe.warmup
-    return peak * cosine((progress - recipe.warmup) / (1 - recipe.warmup))
+    rest = (progress - recipe.warmup) / (1 - recipe.warmup) if recipe.warmup < 1 else 1.0
+    if recipe.schedule == "constant":
+        return peak
+    if recipe.schedule == "linear":
+        return peak * (1 - rest)
+    if recipe.schedule == "step":
+        return peak * (1.0 if rest < 0.5 else 0.1 if rest < 0.75 else 0.01)
+    return peak * cosine(rest)
 
 
 def cosine(progress: float) -> float:
@@ -26,16 +33,22 @@ def cosine(progress: float) -> float:
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum, or AdamW; no weight decay on biases and norms (He et al. 2019, "Bag of Tricks")."""
+    """SGD with Nesterov momentum, Adam, AdamW or RMSprop; as a rule without weight decay on biases and norms (He et al.
+    2019, "Bag of Tricks")."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith("trunk."), parameter.ndim > 1), []).append(parameter)
+            groups.setdefault((name.startswith("trunk."), parameter.ndim > 1 or recipe.decay_all), []).append(
+                parameter)
     settings: list[dict[str, Any]] = [
         {"params": parameters, "share": recipe.trunk_lr if trunk else 1.0,
          "weight_decay": recipe.weight_decay if decays else 0.0} for (trunk, decays), parameters in groups.items()]
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(settings, lr=recipe.lr)
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(settings, lr=recipe.lr)
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(settings, lr=recipe.lr)
     return torch.optim.SGD(settings, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
 
 

@@ -10,27 +10,31 @@ from pathlib import Path
 from typing import Any
 
 from catalogue.errors import BadInput
+from vision.preprocessing import FITS, Preprocessing
 from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
 
 CLASS_LOSSES = ("cosface", "arcface", "subcenter", "proxy-anchor", "ce", "none")
 METRIC_LOSSES = ("supcon", "triplet", "none")
 CHOICES = {"pooling": POOLINGS, "head": ("cosine", "linear"), "loss": CLASS_LOSSES, "metric": METRIC_LOSSES,
-           "optimizer": ("sgd", "adamw"), "distill_by": ("logits", "embedding"), "keep": ("last", "best"),
+           "optimizer": ("sgd", "adam", "adamw", "rmsprop"), "schedule": ("cosine", "linear", "step", "constant"),
+           "sampling": ("balanced", "natural"), "fit": FITS, "distill_by": ("logits", "embedding"),
+           "keep": ("last", "best"), "keep_by": ("auto", "loss", "accuracy", "macro_f1"),
            "compile": ("auto", "off", "default", "reduce-overhead", "max-autotune"),
            "precision": ("auto", "fp32", "bf16")}
 COUNTS = ("epochs", "views", "batch", "size", "group", "levels", "subcenters",
           "renditions", "probe_batch")
 SHARES = ("background", "geometry", "light", "blur", "erase", "label_smoothing", "warmup", "margin", "margin_warmup",
-          "mixup", "cutmix", "ema", "momentum")
+          "mixup", "cutmix", "ema", "momentum", "dropout", "class_weights", "saturation", "hue")
 POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha",
             "probe_lr")
 NOT_NEGATIVE = ("embedding", "colours", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr",
-                "weight_decay", "clip", "frozen", "size_from", "distill", "probe")
+                "weight_decay", "clip", "frozen", "size_from", "distill", "probe", "patience", "rotation")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of `train sku`; the defaults suit a shop of tens to thousands of products on two CPU cores.
+    """Settings of a training; the defaults are those of `train sku` for a shop of tens to thousands of products on two
+    CPU cores.
 
     `start` is where the trunk's weights come from: `none` (random), `shipped` (the network trained on rendered shoes
     that comes with the project), `torchvision:NAME` or `timm:NAME` (download the weights of that name) or a path to a
@@ -43,6 +47,8 @@ class Recipe:
     levels: int = 1                 # how many of the trunk's last stages are pooled, side by side
     embedding: int = 0
     colours: int = 0                # bins a channel of a colour histogram that stands beside them; 0: none
+    neck: bool = True               # batch norm between embedding and head
+    dropout: float = 0.0            # share of the embedding that a step leaves out before the head
     head: str = "cosine"
     loss: str = "cosface"           # of the classes; ce is plain cross-entropy, none teaches the head alone
     loss_weight: float = 1.0
@@ -51,13 +57,17 @@ class Recipe:
     margin_warmup: float = 0.4      # share of the steps over which the margin grows from 0
     subcenters: int = 1             # directions a class; more than one for subcenter
     label_smoothing: float = 0.0
+    class_weights: float = 0.0      # of ce: photos count by (1 / photos of their class) to this power; 0: all the same
     metric: str = "supcon"          # the loss of the embeddings beside the classes'
     contrastive: float = 1.0        # its weight; 0: none
     temperature: float = 0.1        # of supcon
     triplet_margin: float = 0.2     # of triplet, in cosines
     memory: int = 0                 # embeddings of former batches that metric compares with, too
     group: int = 4                  # photos of one product side by side in a batch
+    sampling: str = "balanced"      # an epoch is `views` photos of each class, or natural: each photo once
     size: int = 128
+    fit: str = "pad"                # how a photo is made square: pad (undistorted) or stretch
+    mirrored: bool = True           # answers are the mean of photo and mirror image
     size_from: int = 0              # grow to `size` from here over three quarters of the epochs; 0: `size` throughout
     start: str = "none"
     probe: int = 0                  # epochs at first that fit all but the trunk, to features computed once; 0: none
@@ -71,14 +81,19 @@ class Recipe:
     views: int = 8                  # photos drawn of each product in an epoch
     batch: int = 64
     optimizer: str = "sgd"
-    lr: float = 0.02                # at batch 64; scaled linearly with the batch (Goyal et al. 2017)
+    lr: float = 0.02                # at batch 64
+    scale_lr: bool = True           # linearly with the batch (Goyal et al. 2017)
+    schedule: str = "cosine"        # to zero, or linear; step (a tenth from half way, a hundredth from 3/4), constant
     trunk_lr: float = 1.0           # the trunk's learning rate as a share of the head's
     momentum: float = 0.9           # of sgd
-    weight_decay: float = 5e-4
+    weight_decay: float = 5e-4      # decoupled with adamw, else L2
+    decay_all: bool = False         # of biases and norms, too
     warmup: float = 0.05            # share of the steps
     clip: float = 0.0               # greatest norm of the gradient; 0: any
     ema: float = 0.0                # decay of the moving average of the weights, which is measured and saved; 0: none
-    keep: str = "last"              # which epoch is saved: last, or best by held-out photos of known products
+    keep: str = "last"              # which epoch is saved: last, or the best by held-out photos
+    keep_by: str = "auto"           # what tells the better epoch; auto: accuracy on known classes
+    patience: int = 0               # epochs without a better one after which training ends; 0: it never ends early
     mixup: float = 0.0              # share of the batches whose photos are blended; only the class loss sees them
     cutmix: float = 0.0             # share of the batches whose photos get a piece of another
     mix_alpha: float = 0.4
@@ -88,7 +103,10 @@ class Recipe:
     distill_temperature: float = 4.0
     background: float = 0.5         # how often a plain studio ground is replaced
     geometry: float = 0.7           # crop, scale, rotation, perspective
-    light: float = 0.6              # brightness, contrast, colour of the light (hue is never turned)
+    rotation: float = 0.0           # greatest turn in degrees; 0: as geometry says, 22 at most
+    light: float = 0.6              # brightness, contrast, colour of the light
+    saturation: float = 0.0         # how far colours fade and glow
+    hue: float = 0.0                # how far hues are turned, 1: anyhow; never of shoes: it tells colourways apart
     blur: float = 0.3               # blur, low resolution, noise
     erase: float = 0.3              # how often a rectangle is covered
     flip: bool = True
@@ -117,8 +135,10 @@ class Recipe:
     def _contradictions(self) -> typing.Iterator[tuple[bool, str]]:
         """Settings that do not go together, each with a sentence that says so."""
         transformer = self.backbone.startswith("vit")
-        yield (bool(self.batch % self.group or self.views % self.group or self.batch < 2),
-               f"batch ({self.batch}), 2 or more, and views ({self.views}) must be multiples of group ({self.group})")
+        balanced = self.sampling == "balanced"
+        yield self.batch < 2, f"batch is 2 or more, not {self.batch}"
+        yield (bool(balanced and (self.batch % self.group or self.views % self.group)),
+               f"batch ({self.batch}) and views ({self.views}) must be multiples of group ({self.group})")
         yield not 16 <= self.size <= 1024, f"size lies between 16 and 1024, not {self.size}"
         yield (bool(self.probe and self.probe_batch % self.group),
                f"probe_batch ({self.probe_batch}) must be a multiple of group ({self.group})")
@@ -138,7 +158,15 @@ class Recipe:
                f"mixed photos are for a class loss with soft labels, not for loss={self.loss}")
         yield 0 < self.memory < self.batch, f"memory ({self.memory}) holds at least a batch ({self.batch})"
         yield self.frozen >= self.epochs, f"the trunk cannot stay frozen for all {self.epochs} epochs"
-        yield self.ema == 1 or self.momentum == 1, "ema and momentum stay below 1"
+        yield 1 in (self.ema, self.momentum, self.dropout), "ema, momentum and dropout stay below 1"
+        yield (self.class_weights > 0 and self.loss != "ce",
+               f"class weights are those of cross-entropy; set loss=ce instead of {self.loss}, or sampling=balanced")
+        yield self.rotation > 180, f"rotation is at most 180 degrees, not {self.rotation}"
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How the photos of this training become pixels."""
+        return Preprocessing(self.size, mirrored=self.mirrored, fit=self.fit)
 
     @property
     def digest(self) -> str:

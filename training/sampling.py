@@ -1,4 +1,4 @@
-"""Which photos an epoch sees: class-balanced, so that a product with one photo counts as much as one with twenty."""
+"""Which photos an epoch sees: each once, or class-balanced: a product with one photo counts as one with twenty."""
 
 import numpy as np
 
@@ -24,3 +24,8 @@ def balanced_epoch(labels: np.ndarray, families: np.ndarray, views: int, group: 
     even = len(runs) - len(runs) % 2
     pairs = random.permutation(runs[:even].reshape(-1, 2 * group))
     return np.concatenate([pairs.ravel(), runs[even:].ravel()])
+
+
+def natural_epoch(photos: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the rows of one epoch: each photo once, in an order that depends on seed and epoch alone."""
+    return np.random.default_rng([seed, epoch]).permutation(photos)

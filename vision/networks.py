@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vision import zoo
 from vision.colours import colour_counts
 from vision.preprocessing import Preprocessing
 from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
@@ -24,6 +25,8 @@ class Architecture:
     Wang et al. 2018, "CosFace"), whose logits are `scale` · cosine, with `subcenters` directions a class (Deng et al.
     2020).
     `colours` is how many bins a channel a histogram of the shoe's colours has, one more such part; 0: none.
+    `neck` says whether features are normed over the batch before the head sees them; `dropout` is the share of them
+    that a step of training leaves out.
     """
 
     backbone: str = "resnet18"
@@ -34,13 +37,15 @@ class Architecture:
     levels: int = 1
     subcenters: int = 1
     colours: int = 0
+    neck: bool = True
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not is_backbone(self.backbone):
             raise ValueError(f"unknown backbone {self.backbone!r}; choose one of {', '.join(BACKBONES)}, {TIMM}NAME")
         if (self.head not in ("linear", "cosine") or self.pooling not in POOLINGS or self.embedding < 0
                 or self.scale <= 0 or not 1 <= self.levels <= 4 or self.subcenters < 1
-                or not 0 <= self.colours <= 16):
+                or not 0 <= self.colours <= 16 or not 0 <= self.dropout < 1):
             raise ValueError(f"impossible architecture: {self}")
         if self.pooling == "token" and not self.backbone.startswith("vit"):
             raise ValueError(f"{self.backbone} has no class token to pool; pooling is avg, moments or gem")
@@ -59,6 +64,7 @@ class Network(nn.Module):
         self.architecture = architecture
         self.mirrored = preprocessing.mirrored
         self.trunk = build_trunk(architecture.backbone, preprocessing.size)
+        zoo.drop_between(self.trunk, architecture.dropout)
         widths = stage_widths(self.trunk, architecture.backbone, preprocessing.size, architecture.levels)
         if architecture.pooling == "moments":
             widths = [2 * width for width in widths]
@@ -71,9 +77,8 @@ class Network(nn.Module):
         self.level_norms = nn.ModuleList(nn.BatchNorm1d(one) for one in widths if len(widths) > 1)
         self.reduce = nn.Linear(width, architecture.embedding, bias=False) if architecture.embedding else nn.Identity()
         self.width = architecture.embedding or width
-        # BNNeck (Luo et al. 2019): the classifier sees features of zero mean and unit variance, and so does retrieval.
-        self.neck = nn.BatchNorm1d(self.width)
-        self.neck.bias.requires_grad_(False)
+        self.neck: nn.Module = (Neck(self.width, architecture.dropout) if architecture.neck
+                                else nn.Dropout(architecture.dropout))
         self.head: nn.Module = (CosineHead(self.width, classes, architecture.scale, architecture.subcenters)
                                 if architecture.head == "cosine" else nn.Linear(self.width, classes))
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False)
@@ -117,6 +122,19 @@ class Network(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Return class logits (n, classes) of float RGB pixels 0–255 (n, 3, h, w)."""
         return self.head(self.features(pixels))
+
+
+class Neck(nn.BatchNorm1d):
+    """BNNeck (Luo et al. 2019): the classifier sees features of zero mean and unit variance, and so does retrieval."""
+
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__(width)
+        self.dropout = dropout
+        self.bias.requires_grad_(False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the features (n, d) normed; in training, without those that a step leaves out."""
+        return F.dropout(super().forward(features), self.dropout, self.training)
 
 
 class CosineHead(nn.Module):

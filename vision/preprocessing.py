@@ -9,12 +9,14 @@ from scipy import ndimage
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 NEAR_GROUND = 14
+FITS = ("pad", "stretch")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """Fit the photo into a `size` × `size` square, whole and undistorted, on a ground of its own border colour.
 
+    With `fit` = `stretch` it fills the square instead, distorted, as many classifiers are trained.
     `mean` and `std` (of RGB in [0, 1]) are applied inside the network, so that what is handed over stays uint8.
     `mirrored` says that the network looks at the photo and at its mirror image, and answers with the mean of both: a
     left shoe and a right one are one product.
@@ -24,13 +26,18 @@ class Preprocessing:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     mirrored: bool = True
+    fit: str = "pad"
 
     def __post_init__(self) -> None:
         if not 16 <= self.size <= 1024:
             raise ValueError(f"input size {self.size} px; it must lie between 16 and 1024")
+        if self.fit not in FITS:
+            raise ValueError(f"a photo is made square by {' or '.join(FITS)}, not by {self.fit!r}")
 
     def pixels(self, image: Image.Image) -> np.ndarray:
         """Return the upright RGB image as uint8 (size, size, 3)."""
+        if self.fit == "stretch":
+            return np.asarray(image.resize((self.size, self.size), Image.Resampling.BILINEAR, reducing_gap=3.0))
         scale = self.size / max(image.size)
         inner = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         small = np.asarray(image.resize(inner, Image.Resampling.BILINEAR, reducing_gap=3.0))

@@ -12,8 +12,13 @@ CARD = "model.json"
 WEIGHTS = "weights.pt"
 SERVING = "serving.xml"
 TIMM = "timm:"
-BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet18d", "resnet34d", "resnet50d",
-             "mobilenet_v2", "mobilenet_v3_large", "convnext_tiny", "vit_b_16")
+BACKBONES = (
+    "cnn3", "alexnet", "vgg8", "vgg10", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19",
+    "vgg19_bn", "googlenet", "inception_v3", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
+    *(f"resnet{depth}{tweak}" for depth in (50, 101, 152) for tweak in "ab"),
+    *(f"resnet{depth}{tweak}" for depth in (18, 34, 50, 101, 152) for tweak in "cd"),
+    "seresnet18", "seresnet34", "seresnet50", "resnext50", "seresnext50", "densenet121", "densenet201", "mobilenet_v2",
+    "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny", "vit_b_16")
 POOLINGS = ("avg", "moments", "gem", "token")
 
 
@@ -53,9 +58,9 @@ def read_card(folder: Path) -> NetworkCard:
     """Read `model.json`; `BadRelease` if it is missing or does not hold a network card."""
     try:
         raw = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        fit = raw.pop("preprocessing")
-        preprocessing = Preprocessing(fit["size"], tuple(fit["mean"]), tuple(fit["std"]), fit["mirrored"])
-        return NetworkCard(preprocessing=preprocessing,
-                           classes=tuple(raw.pop("classes")), **raw)
+        told = raw.pop("preprocessing")
+        preprocessing = Preprocessing(told["size"], tuple(told["mean"]), tuple(told["std"]), told["mirrored"],
+                                      told.get("fit", "pad"))
+        return NetworkCard(preprocessing=preprocessing, classes=tuple(raw.pop("classes")), **raw)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRelease(f"{folder / CARD} is no network card ({error}); train and publish it again") from error

@@ -1,23 +1,36 @@
 """Trunks: published backbones without their classifiers, each giving the feature maps of its last stages."""
 
-from collections import OrderedDict
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor, nn
+from torchvision.models.densenet import DenseNet
 from torchvision.models.mobilenetv2 import InvertedResidual
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.models.vision_transformer import VisionTransformer
 
 from catalogue.errors import BadInput
+from vision import zoo
 from vision.saved import TIMM
 
 # The blocks of `features` after which a stage ends: a quarter, an eighth, a 16th and a 32nd of the photo's side.
-CUTS = {"mobilenet_v2": (3, 6, 13, 18), "mobilenet_v3_large": (3, 6, 12, 16), "convnext_tiny": (1, 3, 5, 7)}
+CUTS = {"mobilenet_v2": (3, 6, 13, 18), "mobilenet_v3_small": (1, 3, 8, 12), "mobilenet_v3_large": (3, 6, 12, 16),
+        "efficientnet_b0": (2, 3, 5, 8), "convnext_tiny": (1, 3, 5, 7), "densenet121": (4, 6, 8, 11),
+        "densenet201": (4, 6, 8, 11)}
+# The parts of each stage, where a network names them one by one.
+PARTS = {
+    "googlenet": (("conv1", "maxpool1", "conv2", "conv3"), ("maxpool2", "inception3a", "inception3b"),
+                  ("maxpool3", "inception4a", "inception4b", "inception4c", "inception4d", "inception4e"),
+                  ("maxpool4", "inception5a", "inception5b")),
+    "inception_v3": (("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "maxpool1", "Conv2d_3b_1x1", "Conv2d_4a_3x3"),
+                     ("maxpool2", "Mixed_5b", "Mixed_5c", "Mixed_5d"),
+                     ("Mixed_6a", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e"),
+                     ("Mixed_7a", "Mixed_7b", "Mixed_7c"))}
 VIT_PATCH = 16
-STEM = 32
+LARGEST = 1024
 
 
 def build_trunk(backbone: str, size: int) -> nn.Module:
@@ -30,22 +43,15 @@ def build_trunk(backbone: str, size: int) -> nn.Module:
         trunk = torchvision.models.vit_b_16(weights=None, image_size=size)
         trunk.heads = nn.Identity()
         return trunk
-    if backbone in CUTS:
-        trunk = getattr(torchvision.models, backbone)(weights=None)
-        trunk.classifier = nn.Identity()
-        return trunk
-    trunk = getattr(torchvision.models, backbone.removesuffix("d"))(weights=None)
-    trunk.fc = nn.Identity()
-    if backbone.endswith("d"):
-        _deepen(trunk)
-    return trunk
+    return zoo.build(backbone)
 
 
 def stage_maps(trunk: nn.Module, backbone: str, x: Tensor, levels: int, token: bool = False) -> list[Tensor]:
-    """Return the feature maps (n, c, h, w) of the last `levels` stages, the deepest last.
+    """Return the feature maps (n, c, h, w) of the last `levels` stages, the deepest last; fewer if it has fewer.
 
-    x: normalised pixels (n, 3, h, w). A transformer's stages are depths, and its maps its tokens laid out as they lie
-    in the photo; with `token` they are its class tokens, as maps of one pixel.
+    x: normalised pixels (n, 3, h, w). Fully connected layers are one more stage, with a map of one pixel. A
+    transformer's stages are depths, and its maps its tokens laid out as they lie in the photo; with `token` they are
+    its class tokens, as maps of one pixel.
     """
     if isinstance(trunk, VisionTransformer):
         return _token_maps(trunk, x, levels, token)
@@ -55,26 +61,58 @@ def stage_maps(trunk: nn.Module, backbone: str, x: Tensor, levels: int, token: b
             x = stage(x)
             maps.append(x)
         return maps[-levels:]
-    if backbone in CUTS:
-        maps = []
-        for number, block in enumerate(trunk.features):  # type: ignore[arg-type]
-            x = block(x)
-            if number in CUTS[backbone]:
-                maps.append(x)
+    if backbone in PARTS:
+        maps, x = [], trunk._transform_input(x)  # type: ignore[operator]
+        for names in PARTS[backbone]:
+            for name in names:
+                x = trunk.get_submodule(name)(x)
+            maps.append(x)
         return maps[-levels:]
+    if not backbone.startswith(TIMM):
+        return _feature_maps(trunk, backbone, x)[-levels:]
     found: list[Tensor] = trunk.forward_intermediates(  # type: ignore[operator]
         x, indices=levels, norm=True, output_fmt="NCHW", intermediates_only=True)
     return found
 
 
 def stage_widths(trunk: nn.Module, backbone: str, size: int, levels: int) -> list[int]:
-    """Return the channels of the last `levels` stages, by looking at a black photo."""
+    """Return the channels of the last `levels` stages, by looking at a black photo; `BadInput` where photos of this
+    size are too small for the backbone, or it has fewer stages."""
     was_training = trunk.training
     trunk.eval()
     with torch.no_grad():
-        widths = [found.shape[1] for found in stage_maps(trunk, backbone, torch.zeros(1, 3, size, size), levels)]
+        try:
+            widths = [found.shape[1] for found in stage_maps(trunk, backbone, torch.zeros(1, 3, size, size), levels)]
+        except RuntimeError as error:
+            raise BadInput(f"{backbone} cannot take photos of {size} px{_smallest(trunk, backbone, size)}") from error
     trunk.train(was_training)
+    if len(widths) < levels:
+        raise BadInput(f"{backbone} has {len(widths)} stages; set levels to that or less, not {levels}")
     return widths
+
+
+def _smallest(trunk: nn.Module, backbone: str, size: int) -> str:
+    """The sentence that says from which size on a backbone takes photos, found without computing anything."""
+    sketch = copy.deepcopy(trunk).to("meta")
+    for larger in range(size + 1, LARGEST + 1):
+        try:
+            stage_maps(sketch, backbone, torch.zeros(1, 3, larger, larger, device="meta"), 1)
+            return f"; the smallest it takes are {larger} px"
+        except RuntimeError:
+            continue
+    return ""
+
+
+def _feature_maps(trunk: nn.Module, backbone: str, x: Tensor) -> list[Tensor]:
+    """What the parts of `features` give at the end of each stage: at the cuts known, or else after each pooling."""
+    maps = []
+    for number, part in enumerate(trunk.features):  # type: ignore[arg-type]
+        x = part(x)
+        if number in CUTS[backbone] if backbone in CUTS else isinstance(part, nn.MaxPool2d):
+            maps.append(x)
+    if isinstance(trunk, DenseNet):
+        maps[-1] = maps[-1].relu()
+    return [*maps, zoo.connected(trunk, x)] if zoo.has_connected(trunk) else maps
 
 
 def zero_last_norms(trunk: nn.Module) -> None:
@@ -104,29 +142,6 @@ def _token_maps(trunk: VisionTransformer, x: Tensor, levels: int, token: bool) -
             maps.append(said[:, 0, :, None, None] if token
                         else said[:, 1:].transpose(1, 2).reshape(n, width, high, wide))
     return maps[-levels:]
-
-
-def _deepen(trunk: ResNet) -> None:
-    """Turn a ResNet into a ResNet-D: a stem of three small convolutions, shortcuts that average before they project.
-
-    He et al. 2019, "Bag of Tricks for Image Classification"; the tensors' names are those of timm's `resnet50d`.
-    """
-    def convolution(inside: int, outside: int, stride: int = 1) -> nn.Conv2d:
-        return nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-
-    trunk.conv1 = nn.Sequential(
-        convolution(3, STEM, 2), nn.BatchNorm2d(STEM), nn.ReLU(True),
-        convolution(STEM, STEM), nn.BatchNorm2d(STEM), nn.ReLU(True), convolution(STEM, 64))
-    for block in trunk.modules():
-        if isinstance(block, BasicBlock | Bottleneck) and block.downsample is not None:
-            plain, norm = block.downsample
-            pool = (nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if plain.stride[0] > 1
-                    else nn.Identity())
-            block.downsample = nn.Sequential(OrderedDict([
-                ("0", pool), ("1", nn.Conv2d(plain.in_channels, plain.out_channels, 1, bias=False)), ("2", norm)]))
-    for part in trunk.modules():
-        if isinstance(part, nn.Conv2d):
-            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
 
 
 def pretrained(name: str, size: int) -> Mapping[str, Tensor]:

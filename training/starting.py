@@ -1,0 +1,58 @@
+"""The network of a recipe before its first step, and the weights that its trunk starts from."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from catalogue.errors import BadInput
+from training.recipes import Recipe
+from vision.networks import Architecture, Network
+from vision.saved import TIMM
+from vision.trunks import pretrained, zero_last_norms
+from vision.weights import load_start, read_weights
+
+log = logging.getLogger(__name__)
+SHIPPED = Path(__file__).parent / "start"
+
+
+def start_weights(start: str, backbone: str, size: int) -> Mapping[str, Tensor] | None:
+    """The weights to start from as the recipe names them; None only where it says `none`."""
+    if start == "none":
+        return None
+    if start == "shipped":
+        path = SHIPPED / f"{backbone}.pt"
+        if not path.is_file():
+            raise BadInput(f"no {backbone} is shipped to start from; shipped are "
+                           f"{', '.join(sorted(p.stem for p in SHIPPED.glob('*.pt'))) or 'none'}")
+        return read_weights(path)
+    if start.startswith("torchvision:"):
+        from torchvision.models import get_weight
+        try:
+            weights: Mapping[str, Tensor] = get_weight(start.partition(":")[2]).get_state_dict(check_hash=True)
+        except (ValueError, KeyError, AttributeError) as error:
+            raise BadInput(f"torchvision knows no weights {start.partition(':')[2]!r}; a name is like "
+                           "ResNet18_Weights.IMAGENET1K_V1") from error
+        except OSError as error:
+            raise BadInput(f"the weights of {start} could not be downloaded ({error}); name a local file") from error
+        return weights
+    if start.startswith(TIMM):
+        return pretrained(start.removeprefix(TIMM), size)
+    return read_weights(Path(start))
+
+
+def new_network(recipe: Recipe, classes: int) -> Network:
+    """The untrained network of a recipe, its trunk loaded as the recipe says."""
+    torch.manual_seed(recipe.seed)
+    architecture = Architecture(recipe.backbone, recipe.embedding, recipe.head, recipe.scale, recipe.pooling,
+                                recipe.levels, recipe.subcenters, recipe.colours, recipe.neck, recipe.dropout)
+    network = Network(architecture, classes, recipe.preprocessing)
+    if recipe.zero_gamma:
+        zero_last_norms(network.trunk)
+    weights = start_weights(recipe.start, recipe.backbone, recipe.size)
+    if weights is not None:
+        fresh = load_start(network, weights, recipe.start)
+        log.info("started from %s; new: %s", recipe.start, ", ".join(fresh) or "nothing")
+    return network
