@@ -26,6 +26,8 @@ COMMANDS = {
     "releases": ("app.commands.releases", "List releases and slots; prune old ones."),
     "retrain": ("app.commands.retraining", "Snapshot, train, build, gate and promote in one go."),
     "identify": ("app.commands.photos", "Name the shoe in a photo, as the service would."),
+    "classify": ("app.commands.photos", "Say what is in photos, with a live task."),
+    "stock": ("app.commands.photos", "Say which slots of a shelf are empty or hold another product."),
     "embed": ("app.commands.photos", "Write the embeddings of photos to a file."),
     "serve": ("app.commands.serving", "Serve the web page and the HTTP API."),
 }
