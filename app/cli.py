@@ -20,6 +20,7 @@ COMMANDS = {
     "snapshot": ("app.commands.training", "Export what a training may use, with its splits."),
     "train": ("app.commands.training", "Train a network from a snapshot."),
     "tune": ("app.commands.tuning", "Search for the settings that train best."),
+    "task": ("app.commands.tasks", "Train, measure and publish other classifiers, one file each."),
     "index": ("app.commands.indexing", "Build, add to and evaluate the search index."),
     "promote": ("app.commands.releases", "Make a release live, if it measures no worse than what is."),
     "rollback": ("app.commands.releases", "Make the former release live again."),

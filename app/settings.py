@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     crawl_delay_s: float = Field(1.0, ge=0, description="Seconds between requests to one host")
     crawls_at_once: int = Field(4, ge=1, description="Shops crawled side by side")
     max_store_gb: float = Field(0.0, ge=0, description="Photos on disk at which crawls are refused; 0 for no limit")
+    tasks_dir: str = Field("", description="Folder of your own tasks' files; empty for `tasks` in the data folder")
     retrain: str = Field("", description="When the schedule retrains: a cron expression or an interval; empty: never")
     retrain_options: str = Field("--set start=shipped --set lr=0.003", description="Options of the schedule's retrain")
     add_after: int = Field(20, ge=1, description="New photos that make the schedule add to the index")
@@ -33,6 +34,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The database URL in force."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'catalogue.db').absolute()}"
+
+    @property
+    def tasks(self) -> Path:
+        """The folder of the user's own task files."""
+        return Path(self.tasks_dir) if self.tasks_dir else self.data_dir / "tasks"
 
     @property
     def allowed(self) -> frozenset[str]:

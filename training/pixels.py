@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from catalogue.files import write_file
 from catalogue.photos import PhotoStore
@@ -16,10 +17,16 @@ log = logging.getLogger(__name__)
 
 def pack(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, folder: Path,
          watch: Callable[[int], None] | None = None) -> np.ndarray:
-    """Return pixels and mask of the photos as uint8 (n, size, size, 4), memory-mapped from a file in `folder`.
+    """Return pixels and mask of the store's photos as uint8 (n, size, size, 4), memory-mapped from a file in `folder`.
 
     The file is made once; a run that finds it whole (`pixels.done` holds its names) reads it again.
     """
+    return pack_images(names, lambda row: store.image(names[row]), preprocessing, folder, watch)
+
+
+def pack_images(names: Sequence[str], image: Callable[[int], Image.Image], preprocessing: Preprocessing, folder: Path,
+                watch: Callable[[int], None] | None = None) -> np.ndarray:
+    """As `pack`, of photos from anywhere: `image` gives the upright RGB pixels of a row, `names` says what they are."""
     folder.mkdir(parents=True, exist_ok=True)
     path, done, listing = folder / "pixels.u8", folder / "pixels.done", "\n".join(names).encode()
     shape = (len(names), preprocessing.size, preprocessing.size, 4)
@@ -32,8 +39,8 @@ def pack(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, 
             else:
                 file.truncate(int(np.prod(shape)))
         packed = np.memmap(path, np.uint8, "r+", shape=shape)
-        for row, name in enumerate(names):
-            pixels = preprocessing.pixels(store.image(name))
+        for row in range(len(names)):
+            pixels = preprocessing.pixels(image(row))
             packed[row, ..., :3] = pixels
             packed[row, ..., 3] = foreground(pixels)
             if watch is not None:

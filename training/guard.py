@@ -1,0 +1,73 @@
+"""The guard of a task: the probability of a class below which a photo does not show it, fitted on photos that do."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+
+from catalogue.errors import BadInput
+from training.measuring import class_logits
+from training.task_file import Guard
+from vision.classification import probabilities
+from vision.networks import Network
+from vision.preprocessing import Preprocessing
+
+MOST_PHOTOS = 3000
+AT_ONCE = 128
+
+
+@dataclass(frozen=True)
+class Guarded:
+    """A fitted guard: of `photos` of the class `name`, the share `refused` lies below `threshold`.
+
+    `caught` is the share of held-out photos of other classes that lie below it, too: what the guard is good for.
+    """
+
+    name: str
+    threshold: float
+    refused: float
+    photos: int
+    caught: float
+
+
+def threshold_for(probability: np.ndarray, refuse_at_most: float) -> float:
+    """Return the threshold below which at most such a share of these probabilities (n,), and of others like them, lies.
+
+    The k-th smallest of n values has, on average, k/(n + 1) of all such values below it (Vovk et al. 2005, "conformal
+    prediction"): with too few photos to know, the threshold lies below them all. Never above ½: a class that is more
+    likely than all others together is there.
+    """
+    allowed = int(refuse_at_most * (len(probability) + 1))
+    if not allowed:
+        return float(min(0.5, probability.min() / 2)) if len(probability) else 0.0
+    return float(min(0.5, np.partition(probability, allowed - 1)[allowed - 1]))
+
+
+def fit_guard(rule: Guard, classes: Sequence[str], logits: np.ndarray, truth: np.ndarray,
+              others: np.ndarray) -> Guarded:
+    """Fit a guard to held-out photos' logits (n, c), at their temperature, and to others' of its class (m, c)."""
+    number = class_number(rule, classes)
+    said, own = probabilities(logits)[:, number], truth == number
+    sure = np.concatenate([said[own], probabilities(others)[:, number]]) if len(others) else said[own]
+    threshold = threshold_for(sure, rule.refuse_at_most)
+    return Guarded(rule.name, threshold, float((sure < threshold).mean()) if len(sure) else 0.0, len(sure),
+                   float((said[~own] < threshold).mean()) if (~own).any() else 0.0)
+
+
+def class_number(rule: Guard, classes: Sequence[str]) -> int:
+    """The number of the class that a guard watches; `BadInput` if there is none of its name."""
+    if rule.name not in classes:
+        raise BadInput(f"the guard's class {rule.name!r} is none of the classes: {', '.join(classes)}")
+    return list(classes).index(rule.name)
+
+
+def logits_of(network: Network, fit: Preprocessing, photos: Sequence[Callable[[], Image.Image]],
+              device: torch.device) -> np.ndarray:
+    """Return the class logits (n, c) of photos, each opened when its turn comes."""
+    parts = []
+    for start in range(0, len(photos), AT_ONCE):
+        pixels = fit.batch([one() for one in photos[start:start + AT_ONCE]])
+        parts.append(class_logits(network, pixels, list(range(len(pixels))), device))
+    return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)

@@ -1,0 +1,114 @@
+"""Labelled photos from a folder tree, a CSV or the catalogue: each one's file, label, side, box and family."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from catalogue.errors import BadInput
+from catalogue.photos import PhotoStore
+from catalogue.products_csv import PICTURES, photo_paths, read_csv, read_products
+from catalogue.queries import ProductPhotoRow
+from training.aihub import read_aihub
+from training.task_file import Source
+
+SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "val"}
+CORNERS = ("x0", "y0", "x1", "y1")
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One photo as its source names it; nothing of it was read yet.
+
+    `side` is train, val or empty where the source does not say; `box` is (x0, y0, x1, y1) in pixels of the upright
+    photo; photos of one `family` show one thing and stand on one side.
+    """
+
+    path: Path
+    label: str
+    side: str = ""
+    box: Box | None = None
+    family: str = ""
+
+
+def load(source: Source, path: Path | None, catalogue: Iterable[ProductPhotoRow] = (),
+         store: PhotoStore | None = None) -> list[Labelled]:
+    """Return the labelled photos of a source, in a stable order; `path` is where it lies, None for the catalogue."""
+    if path is None:
+        found = list(_of_catalogue(catalogue, store, source.attribute)) if store is not None else []
+    elif not path.exists():
+        raise BadInput(f"there are no photos at {path}; say where they are with --data, or set `path` under [data]")
+    elif source.kind == "csv" or path.suffix.lower() == ".csv":
+        found = list(_of_csv(path))
+    elif source.kind == "aihub":
+        found = [Labelled(*one) for one in read_aihub(path, source.attribute)]
+    elif source.kind == "catalogue":
+        found = list(_of_products(path, source.attribute))
+    else:
+        found = list(_of_folders(path))
+    if not found:
+        raise BadInput(f"{path or 'the catalogue'} holds no labelled photos; for kind {source.kind} "
+                       f"{_WANTED[source.kind]}")
+    return found
+
+
+_WANTED = {
+    "folders": "there must be one folder of photos a class, or these in folders called train and val",
+    "csv": "there must be rows of path and label, and perhaps split, x0, y0, x1 and y1",
+    "aihub": "there must be label files (.json or .xml) that name their photos, and the photos",
+    "catalogue": "there must be products with photos and the attribute",
+}
+
+
+def _of_folders(path: Path) -> Iterator[Labelled]:
+    """One folder a class, or sides first; photos may lie deeper in their class's folder."""
+    sides = [(SIDES[one.name.lower()], one) for one in _folders(path) if one.name.lower() in SIDES]
+    for side, place in sides or [("", path)]:
+        for folder in _folders(place):
+            for photo in sorted(folder.rglob("*")):
+                if photo.suffix.lower() in PICTURES and not photo.name.startswith("."):
+                    yield Labelled(photo, folder.name, side)
+
+
+def _folders(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return []
+    return sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
+
+
+def _of_csv(path: Path) -> Iterator[Labelled]:
+    """Rows path,label[,split,x0,y0,x1,y1]; paths are relative to the file, or to `path` itself if that is a folder."""
+    file = path / "labels.csv" if path.is_dir() else path
+    for line, row in read_csv(file, ("path", "label")):
+        side, label = (row.get("split") or "").strip().lower(), row["label"].strip()
+        if side and side not in SIDES:
+            raise BadInput(f"{file}, line {line}: split is one of {', '.join(SIDES)} or empty, not {side!r}")
+        if not label:
+            raise BadInput(f"{file}, line {line}: the label is empty; name the class")
+        corners = [(row.get(name) or "").strip() for name in CORNERS]
+        try:
+            box = (float(corners[0]), float(corners[1]), float(corners[2]), float(corners[3])) if any(corners) else None
+        except ValueError as error:
+            raise BadInput(f"{file}, line {line}: x0, y0, x1 and y1 are four numbers or all empty: {error}") from error
+        yield Labelled(file.parent / row["path"].strip(), label, SIDES.get(side, ""), box)
+
+
+def _of_catalogue(rows: Iterable[ProductPhotoRow], store: PhotoStore | None, attribute: str) -> Iterator[Labelled]:
+    """Photos of the catalogue by an attribute of their product (shoe_type or brand); a model is a family."""
+    name = attribute or "shoe_type"
+    if name not in ("shoe_type", "brand") or store is None:
+        raise BadInput(f"the catalogue's attribute is shoe_type or brand, not {name!r}")
+    for row in rows:
+        if label := str(getattr(row, name)).strip():
+            yield Labelled(store.path(row.sha256), label, family=f"model {row.model_key}")
+
+
+def _of_products(path: Path, attribute: str) -> Iterator[Labelled]:
+    """Photos of a folder with a products.csv, by one of its columns; a model group is a family."""
+    for row in read_products(path):
+        try:
+            label = str(getattr(row, attribute or "shoe_type"))
+        except AttributeError as error:
+            raise BadInput(f"a products.csv has no column {attribute!r}; set `attribute` under [data]") from error
+        for photo in photo_paths(path, row) if label else ():
+            yield Labelled(photo, label, family=f"model {row.set}/{row.model_group or row.slug}")

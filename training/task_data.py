@@ -1,0 +1,206 @@
+"""A task's photos, read once: what can be decoded, which are near-duplicates, who is held out, and a digest of all."""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from catalogue.errors import BadInput, BadPhoto
+from catalogue.files import write_file
+from catalogue.photos import facts, read_image
+from catalogue.snapshots import NEAR_DUPLICATE_BITS
+from training.folds import hold_out, joined_groups
+from training.labelled import Labelled
+from training.task_file import Source
+
+log = logging.getLogger(__name__)
+COLOUR_CELLS = 8
+# Greatest mean difference of near-duplicates' colours, of 255: a rendition differs by a few, another garment by more.
+NEAR_COLOUR = 4
+MOST_NAMED = 20
+
+
+@dataclass(frozen=True)
+class TaskPhoto:
+    """A readable photo: its class's number, its side, its box in whole pixels, its bytes' name, its group's number."""
+
+    path: Path
+    label: int
+    side: str
+    box: tuple[int, int, int, int] | None
+    sha256: str
+    group: int
+
+    def image(self) -> Image.Image:
+        """The photo's upright RGB pixels, cut to its box."""
+        try:
+            image = read_image(self.path.read_bytes())
+        except (OSError, BadPhoto) as error:
+            raise BadPhoto(f"the photo {self.path} changed since it was first read ({error})") from error
+        return image if self.box is None else image.crop(self.box)
+
+    @property
+    def key(self) -> str:
+        """What its pixels are known by."""
+        return f"{self.sha256} {self.box or ''}"
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task's photos with their classes; `unreadable` names what was left out and why, `skipped` labels no class has.
+
+    `leaked` is how many held-out photos have a near-duplicate on the train side, as the source parted them.
+    """
+
+    classes: tuple[str, ...]
+    photos: tuple[TaskPhoto, ...]
+    unreadable: tuple[str, ...] = ()
+    skipped: Mapping[str, int] | None = None
+    leaked: int = 0
+
+    @property
+    def digest(self) -> str:
+        """A short name for exactly these photos, classes and sides."""
+        lines = [f"{photo.key} {photo.label} {photo.side}" for photo in self.photos]
+        return hashlib.sha256("\n".join([*self.classes, *sorted(lines)]).encode()).hexdigest()[:16]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The classes' numbers (n,)."""
+        return np.array([photo.label for photo in self.photos], dtype=int)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """The near-duplicate groups' numbers (n,)."""
+        return np.array([photo.group for photo in self.photos], dtype=int)
+
+    def rows(self, side: str) -> np.ndarray:
+        """The rows of the photos on a side."""
+        return np.array([row for row, photo in enumerate(self.photos) if photo.side == side], dtype=int)
+
+    def supports(self, side: str) -> dict[str, int]:
+        """How many photos of each class stand on a side."""
+        counts = np.bincount(self.labels[self.rows(side)], minlength=len(self.classes))
+        return dict(zip(self.classes, counts.tolist(), strict=True))
+
+
+def read_data(entries: Sequence[Labelled], source: Source, classes: Sequence[str], cache: Path,
+              watch: Callable[[int], None] | None = None, seed: int = 0) -> TaskData:
+    """Read every photo; label them by `classes`, or by those found if there are none; hold some out if none are.
+
+    What was read of a file is kept in the folder `cache` until the file changes. Photos that cannot be read are named,
+    counted and left out; a label that is no class is `BadInput`, or skipped and counted if the source says so.
+    """
+    named = [(entry, source.labels.get(entry.label, entry.label)) for entry in entries]
+    known = tuple(classes) or tuple(sorted({label for _, label in named if label}))
+    if len(known) < 2:
+        raise BadInput(f"there is one class only ({', '.join(known) or 'none'}); a task needs two or more")
+    strange = Counter(label or "(none)" for _, label in named if label not in known)
+    if strange and source.others == "refuse":
+        raise BadInput(f"{', '.join(map(repr, sorted(strange)[:5]))} is no class of this task; its classes are "
+                       f"{', '.join(known)}. Rename the label, or set `others = \"skip\"` under [data]")
+    kept = [(entry, label) for entry, label in named if label in known]
+    facts_of = read_facts([entry.path for entry, _ in kept], cache, watch)
+    whole, unreadable = [], []
+    for entry, label in kept:
+        fact = facts_of[entry.path]
+        box = _whole_box(entry, fact) if source.crop else None
+        if wrong := fact.wrong or ("its box lies outside" if box is not None and _empty(box) else ""):
+            unreadable.append(f"{entry.path}: {wrong}")
+        else:
+            whole.append((entry, known.index(label), fact, box))
+    return _grouped(known, whole, tuple(unreadable), dict(strange), source, seed)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is kept of a file: name and size of the picture, difference hash and colours; or what is wrong with it."""
+
+    sha256: str = ""
+    width: int = 0
+    height: int = 0
+    dhash: str = ""
+    colours: str = ""
+    wrong: str = ""
+
+
+def read_facts(paths: Sequence[Path], cache: Path, watch: Callable[[int], None] | None = None) -> dict[Path, Facts]:
+    """Read the facts of files, from `cache` where they did not change since."""
+    stamps = {path: _stamp(path) for path in dict.fromkeys(paths)}
+    place = cache / f"{hashlib.sha256(repr(sorted(map(str, stamps))).encode()).hexdigest()[:16]}.json"
+    try:
+        before = json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        before = {}
+    found = {}
+    for number, (path, stamp) in enumerate(stamps.items()):
+        kept = before.get(str(path))
+        found[path] = Facts(**kept[1]) if kept and kept[0] == stamp and stamp else _facts(path)
+        if watch is not None:
+            watch(number + 1)
+    new = {str(path): [stamps[path], vars(fact)] for path, fact in found.items()}
+    if new != before:
+        write_file(place, json.dumps(new).encode(), settle=False)
+    return found
+
+
+def _stamp(path: Path) -> str:
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def _facts(path: Path) -> Facts:
+    try:
+        data = path.read_bytes()
+        found = facts(data)
+        cells = read_image(data, enough=32).resize((COLOUR_CELLS, COLOUR_CELLS), Image.Resampling.BOX)
+        return Facts(found.sha256, found.width, found.height, found.dhash, cells.tobytes().hex())
+    except (OSError, BadPhoto) as error:
+        return Facts(wrong=error.strerror or str(error) if isinstance(error, OSError) else str(error))
+
+
+def _whole_box(entry: Labelled, fact: Facts) -> tuple[int, int, int, int] | None:
+    """The box in whole pixels inside the photo; None where there is none."""
+    if entry.box is None or fact.wrong:
+        return None
+    if not all(np.isfinite(entry.box)):
+        return (0, 0, 0, 0)
+    x0, y0, x1, y1 = entry.box
+    return max(0, int(x0)), max(0, int(y0)), min(fact.width, round(x1)), min(fact.height, round(y1))
+
+
+def _empty(box: tuple[int, int, int, int]) -> bool:
+    return box[2] - box[0] < 2 or box[3] - box[1] < 2
+
+
+def _grouped(classes: tuple[str, ...], whole: list[tuple[Labelled, int, Facts, tuple[int, int, int, int] | None]],
+             unreadable: tuple[str, ...], skipped: Mapping[str, int], source: Source, seed: int) -> TaskData:
+    if unreadable:
+        log.warning("%d of %d photos cannot be read and are left out: %s%s", len(unreadable),
+                    len(whole) + len(unreadable), "; ".join(unreadable[:MOST_NAMED]),
+                    "; …" if len(unreadable) > MOST_NAMED else "")
+    labels = np.array([label for _, label, _, _ in whole], dtype=int)
+    hashes = np.array([int(fact.dhash, 16) for _, _, fact, _ in whole], dtype=np.uint64)
+    colours = np.array([list(bytes.fromhex(fact.colours)) for _, _, fact, _ in whole], dtype=np.int16)
+    groups = joined_groups(labels, hashes, colours, [fact.sha256 for _, _, fact, _ in whole],
+                           [entry.family for entry, _, _, _ in whole], NEAR_DUPLICATE_BITS, NEAR_COLOUR)
+    sides = np.array([entry.side for entry, _, _, _ in whole])
+    if not (sides == "val").any():
+        sides = np.where(hold_out(labels, groups, source.val, seed), "val", "train")
+    sides[sides == ""] = "train"
+    missing = [classes[number] for number in range(len(classes)) if not (labels[sides == "train"] == number).any()]
+    if missing:
+        raise BadInput(f"there is no photo to train on of {', '.join(missing[:10])}; add some, or take the class away")
+    leaked = int(np.isin(groups[sides == "val"], groups[sides == "train"]).sum())
+    photos = tuple(TaskPhoto(entry.path, label, str(side), box, fact.sha256, int(group))
+                   for (entry, label, fact, box), side, group in zip(whole, sides, groups, strict=True))
+    return TaskData(classes, photos, unreadable, skipped, leaked)
