@@ -1,6 +1,7 @@
 """Augmentation of whole batches on the training device; hue is turned only when told: it tells colourways apart."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch.nn import functional as F
 
 from training.recipes import Recipe
 
+GRAINS = 8  # how many patterns of noise there are in a batch
 # RGB to brightness and two axes of colour, in which turning a hue is a rotation (the NTSC standard's YIQ).
 YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
@@ -27,6 +29,14 @@ def augment(packed: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
 
 def _uniform(n: int, low: float, high: float, random: torch.Generator) -> Tensor:
     return low + (high - low) * torch.rand(n, 1, 1, 1, generator=random, device=random.device)
+
+
+def _some(chosen: Tensor, pixels: Tensor, change: Callable[[Tensor | slice], Tensor]) -> Tensor:
+    """Return the photos (n, 3, s, s), those chosen (n, 1, 1, 1) as `change` gives them, which is told their rows."""
+    if pixels.device.type != "cpu":  # a GPU would have to be waited for to know which they are
+        return torch.where(chosen, change(slice(None)), pixels)
+    at = torch.nonzero(chosen.flatten()).flatten()
+    return pixels.index_copy(0, at, change(at)) if len(at) else pixels
 
 
 def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
@@ -63,6 +73,12 @@ def _replace_ground(pixels: Tensor, mask: Tensor, share: float, random: torch.Ge
     """Put another ground behind shoes on a plain one: smooth colours, coarse texture, or a piece of another photo."""
     if not share:
         return pixels
+    chosen = (_uniform(len(pixels), 0, 1, random) < share) & (mask.amin((1, 2, 3), keepdim=True) < 1)
+    return _some(chosen, pixels, lambda at: _regrounded(pixels[at], pixels, mask[at], random))
+
+
+def _regrounded(pixels: Tensor, others: Tensor, mask: Tensor, random: torch.Generator) -> Tensor:
+    """Photos (n, 3, s, s) with another ground where their mask (n, 1, s, s) is 0, made up or a piece of `others`."""
     n, size = len(pixels), pixels.shape[-1]
     device = pixels.device
     ground = torch.zeros_like(pixels)
@@ -71,15 +87,15 @@ def _replace_ground(pixels: Tensor, mask: Tensor, share: float, random: torch.Ge
         # Mostly grey noise: grounds in the world are rarely rainbows.
         noise = 0.75 * noise.mean(1, keepdim=True) * 1.7 + 0.25 * noise
         strength = weight * _uniform(n, 0, 1, random)
-        ground = ground + strength * F.interpolate(noise, (size, size), mode="bilinear", align_corners=False)
+        noise = strength * noise
+        ground += (noise if cells == size
+                   else F.interpolate(noise, (size, size), mode="bilinear", align_corners=False))
     tone = torch.rand(n, 3, 1, 1, generator=random, device=device)
     tone = 0.6 * tone.mean(1, keepdim=True) + 0.4 * tone
-    ground = 255 * (tone + ground)
-    other = pixels[torch.randperm(n, generator=random, device=device)].roll(size // 2, dims=-1)
+    ground = (ground + tone).mul_(255)
+    other = others[torch.randperm(len(others), generator=random, device=device)[:n]].roll(size // 2, dims=-1)
     ground = torch.where(_uniform(n, 0, 1, random) < 0.25, other, ground)
-    chosen = _uniform(n, 0, 1, random) < share
-    replaced = mask * pixels + (1 - mask) * ground.clamp(0, 255)
-    return torch.where(chosen, replaced, pixels)
+    return torch.lerp(ground.clamp_(0, 255), pixels, mask)
 
 
 def _relight(pixels: Tensor, strength: float, random: torch.Generator) -> Tensor:
@@ -87,14 +103,15 @@ def _relight(pixels: Tensor, strength: float, random: torch.Generator) -> Tensor
     if not strength:
         return pixels
     n, size = len(pixels), pixels.shape[-1]
-    x = (pixels / 255).clamp(1e-4, 1) ** torch.exp2(_uniform(n, -0.6, 0.6, random) * strength)
+    x = (pixels / 255).clamp_(1e-4, 1).pow_(torch.exp2(_uniform(n, -0.6, 0.6, random) * strength))
     warmth, tint = _uniform(n, -0.22, 0.22, random) * strength, _uniform(n, -0.06, 0.06, random) * strength
     gains = torch.cat([1 + warmth, 1 + tint, 1 - warmth], 1)             # (n, 3, 1, 1)
-    x = x * gains * torch.exp2(_uniform(n, -0.7, 0.45, random) * strength)
-    x = (x - 0.5) * (1 + _uniform(n, -0.35, 0.25, random) * strength) + 0.5
+    gains = gains * torch.exp2(_uniform(n, -0.7, 0.45, random) * strength)
+    contrast = 1 + _uniform(n, -0.35, 0.25, random) * strength
+    x = torch.addcmul(0.5 - 0.5 * contrast, x, gains * contrast)         # (x · gains − ½) · contrast + ½
     corners = 1 - 0.5 * strength * torch.rand(n, 1, 2, 2, generator=random, device=pixels.device)
     shade = F.interpolate(corners, (size, size), mode="bilinear", align_corners=True)
-    return x.clamp(0, 1) * shade * 255
+    return x.clamp_(0, 1).mul_(shade.mul_(255))
 
 
 def _recolour(pixels: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
@@ -119,11 +136,17 @@ def _degrade(pixels: Tensor, strength: float, random: torch.Generator) -> Tensor
         return pixels
     n, size = len(pixels), pixels.shape[-1]
     factor = 1 + 2.5 * strength * float(torch.rand((), generator=random, device=pixels.device))
-    low = F.interpolate(pixels, (max(8, int(size / factor)),) * 2, mode="area")
-    soft = F.interpolate(low, (size, size), mode="bilinear", align_corners=False)
-    pixels = torch.where(_uniform(n, 0, 1, random) < 0.5, soft, pixels)
-    noise = torch.randn(pixels.shape, generator=random, device=pixels.device)
-    return pixels + noise * _uniform(n, 0, 18, random) * strength
+    lower = max(8, int(size / factor))
+
+    def soften(at: Tensor | slice) -> Tensor:
+        low = F.interpolate(pixels[at], (lower, lower), mode="area")
+        return F.interpolate(low, (size, size), mode="bilinear", align_corners=False)
+
+    pixels = _some(_uniform(n, 0, 1, random) < 0.5, pixels, soften)
+    # Every few photos share their grains, at strengths of their own: drawing them costs more than all else here.
+    grains = torch.randn(min(n, GRAINS), *pixels.shape[1:], generator=random, device=pixels.device)
+    noise = grains.repeat(-(-n // len(grains)), 1, 1, 1)[:n]
+    return torch.addcmul(pixels, noise, _uniform(n, 0, 18, random) * strength)
 
 
 def _erase(pixels: Tensor, share: float, random: torch.Generator) -> Tensor:
