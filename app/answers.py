@@ -82,7 +82,7 @@ class IdentifyAnswer(BaseModel):
     verdict: str = Field(description="exact | same model, other colour | similar | unknown | no shoe; with `no shoe`, "
                                      "best and similar are merely what lies nearest")
     confidence: float | None = Field(description="Calibrated probability that `best` is the very product; null where "
-                                                 "the index is too small to calibrate")
+                                                 "the index is too small to calibrate, or there is no shoe")
     shoe: ShoeAnswer | None = Field(description="null where no task `garment` with a guard is live")
     best: MatchAnswer
     predicted: PredictedAnswer
@@ -113,7 +113,8 @@ def answer_photo(readers: SqlEngine, engine: Engine, image: Image, guard: LiveTa
     answer = identify_answer(found, cards, engine)
     if shoe is not None:
         answer.shoe = shoe
-        answer.verdict = answer.verdict if shoe.present else NO_SHOE
+        if not shoe.present:
+            answer.verdict, answer.confidence = NO_SHOE, None
         answer.timings_ms["guard"] = round(guard_ms, 3)
     answer.timings_ms["catalogue"] = round(catalogue_ms, 3)
     return answer

@@ -1,5 +1,6 @@
 """The doors of live tasks: many photos, several tasks, bad input, 64 at once, and /identify that sees no shoe."""
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image
 from sqlalchemy.orm import Session
 
 from app.api import create_app
+from app.cli import main
 from app.live import LiveIndex
 from app.live_tasks import LiveTasks
 from app.uploads import MOST_PHOTOS
@@ -154,7 +156,8 @@ def test_identify_says_that_there_is_no_shoe(grown: Stores) -> None:
         grown.releases.promote("task:garment", name)
         tasks.refresh()
         none = client.post("/identify", content=photo("red")).json()
-        assert none["verdict"] == "no shoe" and none["best"] and not none["shoe"]["present"]
+        assert none["verdict"] == "no shoe" and none["confidence"] is None and none["best"]
+        assert not none["shoe"]["present"]
         assert none["shoe"]["release"] == name and none["shoe"]["probability"] < 0.01
         assert none["timings_ms"]["guard"] > 0
         there = client.post("/identify", content=photo("blue")).json()
@@ -162,3 +165,32 @@ def test_identify_says_that_there_is_no_shoe(grown: Stores) -> None:
         grown.releases.promote("task:garment", publish_colours(grown, "garment", labels))
         tasks.refresh()
         assert client.post("/identify", content=data).json()["shoe"] is None, "a release without a guard says nothing"
+
+
+def test_photos_from_the_command_line(stores: Stores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                      capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(stores.settings.data_dir))
+    names = [str(tmp_path / f"{seed}.png") for seed in range(2)]
+    for seed, name in enumerate(names):
+        Path(name).write_bytes(encoded(picture(seed), "PNG"))
+
+    def run(*words: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as left:
+            main(list(words))
+        shown = capsys.readouterr()
+        return int(left.value.code or 0), shown.out + shown.err
+
+    code, said = run("classify", "net", names[0])
+    assert code == 1 and "solesearch task train" in said
+    stores.releases.promote("task:net", publish_network(stores, "net", filled="a"))
+    code, said = run("classify", "net", *names, "--top", "2")
+    assert code == 0 and len(said.splitlines()) == 2 and said.count("%") == 4 and said.startswith(names[0])
+    told = json.loads(run("classify", "net", *names, "--json")[1])
+    with TestClient(create_app(stores, LiveIndex(stores))) as client:
+        served = client.post("/classify/net", content=Path(names[1]).read_bytes()).json()["photos"][0]["classes"]
+    assert [one["name"] for one in served] == [one["name"] for one in told["photos"][1]["classes"]]
+    assert run("classify", "net", str(tmp_path / "none.png"))[0] == 1
+    drawn = tmp_path / "drawn.png"
+    code, said = run("stock", names[0], "--grid", "1x2", "--task", "net", "--products", "net", "--draw", str(drawn))
+    assert code == 0 and said.splitlines()[0].startswith("1-1 ") and said.splitlines()[2].endswith("empty")
+    assert Image.open(drawn).size == (64, 48)

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi.testclient import TestClient
 
 from app import live_tasks
+from app.api import create_app
 from app.cli import main
+from app.live import LiveIndex
 from app.live_tasks import LiveTasks, open_task
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadRelease, GateRefused, NotFound
@@ -57,6 +60,9 @@ def test_a_broken_release_leaves_the_former_in_use(stores: Stores, monkeypatch: 
     for _ in range(2):
         tasks.refresh()
         assert tasks.named("hue").release.name == good and f"{broken} was promoted" in tasks.problem
+    health = TestClient(create_app(stores, LiveIndex(stores), tasks)).get("/healthz")
+    assert health.status_code == 200 and health.json()["tasks"] == {"hue": good}
+    assert f"{broken} was promoted to task:hue but cannot serve" in health.json()["problem"]
     card.write_text(whole)
     monkeypatch.setattr(live_tasks, "RETRY_S", 0.0)
     stores.releases.promote("task:hue", good)
