@@ -15,6 +15,7 @@ from catalogue.errors import BadInput
 from catalogue.files import lock, write_file
 from catalogue.releases import Releases
 from training.batches import Labelled
+from training.classified import per_class
 from training.distilling import open_teacher
 from training.guard import Guarded, class_number, fit_guard, logits_of
 from training.loop import Row, Step, fit, saved_epoch
@@ -43,6 +44,9 @@ class Watch:
 
     packed: Callable[[int], None] | None = None
     step: Callable[[Step], None] | None = None
+
+
+NOBODY = Watch()
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Fitted:
 
 
 def train_task(plan: Plan, data: TaskData, shoes: Sequence[Callable[[], Image.Image]], releases: Releases, runs: Path,
-               device: str, watch: Watch = Watch()) -> str:
+               device: str, watch: Watch = NOBODY) -> str:
     """Train and publish; return the release's name. The same call again goes on, or returns what it made before.
 
     `shoes` are photos, beside those held out, that show what the task's guard must hardly ever deny.
@@ -117,7 +121,7 @@ def packed_photos(data: TaskData, recipe: Recipe, runs: Path, watch: Callable[[i
 
 
 def fit_rows(plan: Plan, data: TaskData, packed: np.ndarray, train: np.ndarray, val: np.ndarray, run: Path, device: str,
-             releases: Releases, watch: Watch = Watch(), check: np.ndarray | None = None) -> Fitted:
+             releases: Releases, watch: Watch = NOBODY, check: np.ndarray | None = None) -> Fitted:
     """Fit a network to the rows `train`, looking at `check` (by default `val`) after every epoch; resumes in `run`."""
     recipe, team = plan.recipe, Team(torch.device(device))
     pixels, rows, labels = multiplied(packed, train, data.labels[train], data.classes, plan.multiply, recipe.seed)
@@ -184,7 +188,8 @@ def _publish(plan: Plan, data: TaskData, fitted: Fitted, shoes: Sequence[Callabl
         save_network(fitted.network, card, draft.folder)
         write_task_report(draft.folder / "report.html", task, card, fitted.history, data, fitted.logits, val,
                           overfitting(measures))
-        draft.manifest.update(manifest(task, card, measured_on(data, val), guard))
+        draft.manifest.update(manifest(task, card, measured_on(data, val), guard),
+                              per_class=per_class(data.classes, scored(data, fitted, val)))
     return draft.name
 
 

@@ -5,7 +5,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +83,10 @@ class TaskData:
     def rows(self, side: str) -> np.ndarray:
         """The rows of the photos on a side."""
         return np.array([row for row, photo in enumerate(self.photos) if photo.side == side], dtype=int)
+
+    def only(self, rows: np.ndarray) -> "TaskData":
+        """The same task with these rows' photos alone."""
+        return replace(self, photos=tuple(self.photos[row] for row in rows))
 
     def supports(self, side: str) -> dict[str, int]:
         """How many photos of each class stand on a side."""

@@ -67,21 +67,25 @@ def class_table(classes: Sequence[str], found: Classification, train: Classifica
 def draw_confusion(classes: Sequence[str], found: Classification) -> "Figure":
     """Draw the confusion matrix, each row as shares of its true class."""
     from matplotlib.figure import Figure
-    count = len(classes)
-    shares = found.confusion / np.maximum(found.confusion.sum(1, keepdims=True), 1)
-    side = 2.5 + min(count, 60) * (0.5 if count <= MOST_NAMES else 0.09)
+    side = 2.5 + min(len(classes), 60) * (0.5 if len(classes) <= MOST_NAMES else 0.09)
     figure = Figure(figsize=(side + 1, side), layout="constrained")
     axes = figure.subplots()
+    figure.colorbar(draw_confusion_on(axes, classes, found), shrink=0.7)
+    return figure
+
+
+def draw_confusion_on(axes: Any, classes: Sequence[str], found: Classification) -> Any:
+    """Draw the confusion matrix on axes; return the picture of it, for a colour bar."""
+    shares = found.confusion / np.maximum(found.confusion.sum(1, keepdims=True), 1)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set(xlabel="taken for", ylabel="is")
-    if count <= MOST_NAMES:
-        axes.set_xticks(range(count), classes, rotation=45, ha="right")
-        axes.set_yticks(range(count), classes)
+    if len(classes) <= MOST_NAMES:
+        axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+        axes.set_yticks(range(len(classes)), classes)
         for row, column in zip(*np.nonzero(found.confusion), strict=True):
             axes.text(column, row, str(found.confusion[row, column]), ha="center", va="center", fontsize=8,
                       color="white" if shares[row, column] > 0.5 else "black")
-    figure.colorbar(image, shrink=0.7)
-    return figure
+    return image
 
 
 def draw_curves(history: Sequence[Mapping[str, float]]) -> "Figure":

@@ -1,34 +1,28 @@
 """`solesearch task`: classifiers described by one file each: list, make, train, evaluate."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.progress import counting
+from app.commands.task_options import (
+    AS_JSON,
+    CHANGES,
+    DATA,
+    RECIPE,
+    labelled,
+    prepared,
+    shoes_of,
+    task_named,
+    under_classes,
+    watching,
+)
+from app.commands.task_shipping import export, install
+from app.commands.task_trials import compare, cross_validate
 from app.settings import read_settings
-from app.wiring import Stores, embedder_of, open_stores, training_device
+from app.wiring import embedder_of, open_stores, training_device
 from catalogue.errors import BadInput
 from catalogue.files import write_file
-
-if TYPE_CHECKING:
-    from PIL import Image
-
-    from training.classify import Plan, Watch
-    from training.labelled import Labelled
-    from training.task_data import TaskData
-    from training.task_file import Task
-
-DATA = click.option("--data", type=click.Path(path_type=Path), help="Where the photos lie: a folder or a CSV.")
-RECIPE = click.option("--recipe", "recipe_file", type=click.Path(exists=True, path_type=Path),
-                      help="TOML file of settings.")
-CHANGES = click.option("--set", "changes", multiple=True, metavar="NAME=VALUE",
-                       help="Change one setting of the recipe, or multiply=how:class:times; may be repeated.")
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all figures unrounded.")
 
 
 @click.group()
@@ -132,84 +126,5 @@ def evaluate(name: str, release: str | None, data: Path | None, as_json: bool) -
         click.echo(f"{len(said.unreadable)} photos cannot be read: {said.unreadable[0]}", err=True)
 
 
-def task_named(stores: Stores, name: str) -> "Task":
-    """The task of a name; a release whose file is gone can still be measured."""
-    from catalogue.errors import NotFound
-    from training.classified import release_of
-    from training.task_file import Task, find_task
-    try:
-        return find_task(name, stores.settings.tasks)
-    except NotFound:
-        release_of(stores.releases, name)
-        return Task(name)
-
-
-def labelled(stores: Stores, found: "Task", data: Path | None) -> "list[Labelled]":
-    """The labelled photos of a task, as their source names them."""
-    from training.classified import data_path
-    from training.labelled import load
-    source = found.data
-    path = data_path(data, source.path, stores.settings.tasks)
-    if path is None and source.kind != "catalogue":
-        raise BadInput(f"the task {found.name!r} does not say where its photos lie; say it with --data")
-    if path is not None and source.kind == "csv" and path.is_dir() and not (path / "labels.csv").is_file():
-        source = replace(source, kind="folders")
-    if path is not None and source.kind == "catalogue" and path.is_dir() and not (path / "products.csv").is_file():
-        source = replace(source, kind="folders")
-    return load(source, path, catalogue_rows(stores) if path is None else (), stores.photos)
-
-
-def under_classes(entries: "list[Labelled]", found: "Task") -> "list[Labelled]":
-    """The photos under the names of a task's classes; those of other labels are left out if its file says so."""
-    source = found.data
-    named = [replace(one, label=source.labels.get(one.label, one.label)) for one in entries]
-    return [one for one in named if source.others != "skip" or not found.classes or one.label in found.classes]
-
-
-def catalogue_rows(stores: Stores) -> Any:
-    """Every photo of the catalogue with its product's attributes."""
-    from sqlalchemy.orm import Session
-
-    from catalogue.queries import product_photos
-    with Session(stores.readers) as session:
-        return product_photos(session)
-
-
-def prepared(stores: Stores, name: str, data: Path | None, recipe_file: Path | None,
-             changes: tuple[str, ...]) -> "tuple[Plan, TaskData]":
-    """What to train and on which photos, read and checked."""
-    from training.classify import Plan
-    from training.task_data import read_data
-    from training.task_file import find_task, parted, recipe_of
-    found = find_task(name, stores.settings.tasks)
-    words, multiply = parted(changes)
-    plan = Plan(found, recipe_of(found, recipe_file, words), found.multiply if multiply is None else multiply)
-    entries = labelled(stores, found, data)
-    with counting("read photos", len(entries)) as moved:
-        return plan, read_data(entries, found.data, found.classes, stores.runs / "task-photos", moved)
-
-
-def shoes_of(stores: Stores, found: "Task") -> "list[Callable[[], Image.Image]]":
-    """Photos of the catalogue, which all show shoes, for a task whose guard must hardly ever deny them."""
-    from functools import partial
-
-    from numpy.random import default_rng
-
-    from training.guard import MOST_PHOTOS
-    if found.guard is None:
-        return []
-    names = sorted({row.sha256 for row in catalogue_rows(stores)})
-    chosen = default_rng(0).permutation(len(names))[:MOST_PHOTOS]
-    return [partial(stores.photos.image, names[at]) for at in chosen]
-
-
-@contextmanager
-def watching() -> "Iterator[Watch]":
-    """Progress bars for one training after the other."""
-    from training.classify import Watch
-    from training.loop import Step
-    with counting("prepare photos") as packed, counting("train", unit="step") as stepped:
-        def step(now: Step) -> None:
-            stepped((now.epoch - 1) * now.steps + now.step, now.epochs * now.steps, epoch=f"{now.epoch}/{now.epochs}",
-                    loss=f"{now.loss:.3f}", photos_per_s=round(now.photos_per_s))
-        yield Watch(packed, step)
+for command in (cross_validate, compare, install, export):
+    task.add_command(command)

@@ -1,0 +1,96 @@
+"""Task networks as a pair of files, NAME.pt (half precision) and NAME.json: written by `export`, published by
+`install`."""
+
+import io
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from catalogue.errors import BadInput, BadRelease, NotFound
+from catalogue.files import write_file
+from catalogue.releases import Published, Releases
+from training.guard import logits_of, threshold_for
+from training.task_file import SHIPPED, Guard
+from vision.classification import probabilities
+from vision.networks import Architecture, Network
+from vision.publishing import save_network
+from vision.saved import CARD, NetworkCard, read_card
+from vision.weights import load_network, read_weights
+
+MOST_BYTES = 10_000_000
+# Photos from which on the catalogue has a say in a guard's threshold.
+ENOUGH = 100
+FACTS = ("task", "about", "classes", "measures", "data", "photos", "guard", "filled", "attribution")
+
+
+def export_task(release: Published, folder: Path, attribution: str = "") -> tuple[Path, int]:
+    """Write a task release as NAME.pt and NAME.json into a folder; return the first's path and its size in bytes.
+
+    `BadInput` if the weights take more than 10 MB: such a network is too large to be shipped.
+    """
+    name, card = str(release.manifest["task"]), read_card(release.folder)
+    buffer = io.BytesIO()
+    torch.save({key: value.half() if value.is_floating_point() else value
+                for key, value in load_network(release.folder).state_dict().items()}, buffer)
+    if buffer.tell() > MOST_BYTES:
+        raise BadInput(f"the network of {release.name} takes {buffer.tell() / 1e6:.1f} MB in half precision, more than "
+                       f"{MOST_BYTES / 1e6:.0f}; train a smaller backbone")
+    facts = {key: release.manifest[key] for key in FACTS if key in release.manifest}
+    if attribution:
+        facts["attribution"] = attribution
+    text = json.dumps({"card": asdict(card), "manifest": facts}, indent=1, ensure_ascii=False, sort_keys=True)
+    write_file(folder / f"{name}.pt", buffer.getvalue())
+    write_file(folder / f"{name}.json", text.encode())
+    return folder / f"{name}.pt", buffer.tell()
+
+
+def shipped(folder: Path = SHIPPED) -> list[str]:
+    """The names of the tasks whose networks are shipped."""
+    return sorted(path.stem for path in folder.glob("*.pt") if path.with_suffix(".json").is_file())
+
+
+def install_task(name: str, releases: Releases, shoes: Sequence[Callable[[], Image.Image]], device: str,
+                 folder: Path = SHIPPED) -> str:
+    """Publish a shipped network and return its release's name; the same files and photos give the same release.
+
+    A guard is fitted to `shoes`, photos that show what it must hardly ever deny: its threshold only ever falls.
+    """
+    if name not in shipped(folder):
+        raise NotFound(f"no network of the task {name!r} is shipped; there are {', '.join(shipped(folder)) or 'none'}; "
+                       f"`solesearch task train {name}` makes one")
+    raw = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / CARD).write_text(json.dumps(raw["card"]), encoding="utf-8")
+        card = read_card(Path(place))
+    network = Network(Architecture(**card.architecture), len(card.classes), card.preprocessing)
+    try:
+        network.load_state_dict({key: value.float() if value.is_floating_point() else value
+                                 for key, value in read_weights(folder / f"{name}.pt").items()})
+    except RuntimeError as error:
+        raise BadRelease(f"the weights of {name}.pt do not fit {name}.json ({error}); export both again") from error
+    facts: dict[str, Any] = dict(raw["manifest"])
+    if "guard" in facts:
+        facts["guard"] = _refitted(facts["guard"], network.eval(), card, shoes, device)
+    with releases.draft("task") as draft:
+        save_network(network, card, draft.folder)
+        draft.manifest.update({**facts, "architecture": card.architecture, "width": card.width})
+    return draft.name
+
+
+def _refitted(guard: dict[str, Any], network: Network, card: NetworkCard, shoes: Sequence[Callable[[], Image.Image]],
+              device: str) -> dict[str, Any]:
+    """A guard that the photos of this catalogue pass, too."""
+    if len(shoes) < ENOUGH:
+        return guard
+    logits = logits_of(network.to(device), card.preprocessing, shoes, torch.device(device))
+    sure = probabilities(logits, card.temperature)[:, card.classes.index(guard["class"])]
+    threshold = min(float(guard["threshold"]), threshold_for(sure, float(guard.get("refuse_at_most",
+                                                                                   Guard.refuse_at_most))))
+    return {**guard, "threshold": threshold, "refused": float(np.mean(sure < threshold)), "photos": len(sure)}
