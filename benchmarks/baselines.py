@@ -10,7 +10,7 @@ from PIL import Image
 
 from training.measuring import predict
 from training.recipes import Recipe
-from training.sku import new_network
+from training.starting import new_network
 from vision.preprocessing import Preprocessing
 
 

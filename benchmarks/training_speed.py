@@ -22,7 +22,7 @@ from training.batches import Batch, Labelled, batches
 from training.loop import Run, set_mode
 from training.parallel import Team
 from training.recipes import Recipe, read_recipe
-from training.sku import new_network
+from training.starting import new_network
 
 PHOTOS_EACH = 4
 

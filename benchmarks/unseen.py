@@ -109,7 +109,7 @@ def measured(stores: Stores, photos: Photos, recipe: Recipe) -> tuple[dict[str, 
     groups = near_duplicate_groups(photos.rows)
     began = time.perf_counter()
     name = train(_snapshot(photos, groups, stores.snapshots), recipe, stores.photos, stores.releases, stores.runs,
-                 training_device(stores.settings), Watch(step=say_epochs()))
+                 training_device(stores.settings), Watch(step=say_epochs()), stores.runs / "pixels")
     took = time.perf_counter() - began
     release = stores.releases.open(name)
     ways = _baselines(stores, rows, recipe)

@@ -34,7 +34,7 @@ class Teacher:
         if pixels.shape[-1] != self.size:
             pixels = F.interpolate(pixels, (self.size, self.size), mode="bilinear", antialias=True)
         if self.columns is None:
-            return self.network.embed(pixels)
+            return F.normalize(self.network.features(pixels).float())  # before any whitening, as the student's
         return self.network(pixels).float()[:, self.columns]
 
     def loss(self, said: Tensor, features: Tensor, logits: Tensor) -> Tensor:

@@ -62,8 +62,11 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
             each(before)
     log.info("training %s on %s in %s, from epoch %d of %d", recipe.backbone, team.device,
              "bf16" if run.bf16 else "fp32", len(history) + 1, recipe.epochs)
+    probed = 0.0
     if recipe.probe and not checkpoint.is_file():
+        began = time.perf_counter()
         run.probe()
+        probed = time.perf_counter() - began
         if team.leads:
             save_checkpoint(checkpoint, network, run.optimizer, run.objective, run.averaged, best, history)
     for epoch in range(len(history), recipe.epochs):
@@ -71,6 +74,7 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
             log.info("no better epoch in %d: training ends after %d", recipe.patience, len(history))
             break
         row = run.epoch(epoch, watch)
+        row["seconds"] += probed if epoch == 0 else 0.0  # the probe is part of what a training takes
         result = run.result()
         history.append({**row, **team.agree(partial(measure, result))})
         if recipe.keep == "best" and saved_epoch(history, recipe) == epoch + 1:
@@ -193,7 +197,7 @@ class Run:
         mixed = mix(pixels, recipe, draws) if recipe.mixup + recipe.cutmix else None
         pixels = (pixels if mixed is None else mixed[0]).contiguous(memory_format=torch.channels_last)
         with torch.autocast(team.device.type, torch.bfloat16, enabled=self.bf16):
-            features = self.network.neck(team.gather(self.pooled(pixels)))
+            features = self.network.finished(team.gather(self.pooled(pixels)))
         features, labels = features.float(), team.gather(batch.labels)
         if mixed is None:
             loss = self.objective(features, labels, progress)

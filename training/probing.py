@@ -91,7 +91,7 @@ def _epoch(network: Network, recipe: Recipe, seen: Renditions, objective: Object
         for group in optimizer.param_groups:
             group["lr"] = recipe.probe_lr * cosine(progress)
         rows = chosen[start:start + recipe.probe_batch]
-        features = network.neck(network.joined(seen.features[draws[start:start + len(rows)], rows].float()))
+        features = network.finished(network.joined(seen.features[draws[start:start + len(rows)], rows].float()))
         loss = objective(features, labels[rows], progress)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -28,7 +28,7 @@ SHARES = ("background", "geometry", "light", "blur", "erase", "label_smoothing",
 POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha",
             "probe_lr")
 NOT_NEGATIVE = ("embedding", "colours", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr",
-                "weight_decay", "clip", "frozen", "size_from", "distill", "probe", "patience", "rotation")
+                "weight_decay", "clip", "frozen", "size_from", "distill", "probe", "whitening", "patience", "rotation")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,9 @@ class Recipe:
     pooling: str = "avg"            # of feature maps: avg, moments, gem, or a transformer's class token
     levels: int = 1                 # how many of the trunk's last stages are pooled, side by side
     embedding: int = 0
-    colours: int = 0                # bins a channel of a colour histogram that stands beside them; 0: none
+    colours: int = 0                # width of what a fine histogram of colours adds to the embedding; 0: none
+    colour_share: float = 0.5       # what that counts for in a score
+    whitening: float = 0.0          # power that evens out an embedding's principal axes, 0.5 altogether; 0: none
     neck: bool = True               # batch norm between embedding and head
     dropout: float = 0.0            # share of the embedding that a step leaves out before the head
     head: str = "cosine"
@@ -143,7 +145,9 @@ class Recipe:
         yield (bool(self.probe and self.probe_batch % self.group),
                f"probe_batch ({self.probe_batch}) must be a multiple of group ({self.group})")
         yield self.levels > 4, f"levels are 1 to 4, not {self.levels}"
-        yield self.colours > 16, f"colours are at most 16 bins a channel, not {self.colours}"
+        yield self.colours > 1024, f"colours are at most 1024 wide, not {self.colours}"
+        yield not 0 < self.colour_share < 1, f"colour_share lies between 0 and 1, not {self.colour_share}"
+        yield self.whitening > 0.5, f"whitening is at most 0.5, not {self.whitening}"
         yield (self.pooling == "token" and not transformer,
                f"{self.backbone} has no class token; pooling is avg, moments or gem")
         yield (bool(self.size_from) and (not 16 <= self.size_from <= self.size or transformer),

@@ -1,7 +1,7 @@
 """`train sku`: a snapshot and a recipe become a network release that tells the snapshot's products apart."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from catalogue.errors import BadInput
 from catalogue.files import lock, write_file
 from catalogue.photos import PhotoStore
 from catalogue.releases import Releases
 from catalogue.snapshots import Snapshot, SnapshotPhoto
+from training.axes import fit_colours, fit_whitening
 from training.batches import Labelled
 from training.distilling import open_teacher
 from training.loop import Row, Step, fit, saved_epoch
@@ -24,12 +24,11 @@ from training.parallel import Team, join
 from training.pixels import pack
 from training.recipes import Recipe
 from training.report import write_report
-from vision.networks import Architecture, Network
+from training.starting import new_network
+from vision.networks import Network
 from vision.preprocessing import Preprocessing
 from vision.publishing import save_network
-from vision.saved import TIMM, NetworkCard
-from vision.trunks import pretrained, zero_last_norms
-from vision.weights import load_start, read_weights
+from vision.saved import NetworkCard
 
 log = logging.getLogger(__name__)
 SHIPPED = Path(__file__).parent / "start"
@@ -80,46 +79,6 @@ def classes_of(snapshot: Snapshot) -> tuple[str, ...]:
     return tuple(sorted({photo.product_key for photo in snapshot.side("train")}))
 
 
-def start_weights(start: str, backbone: str, size: int) -> Mapping[str, Tensor] | None:
-    """The weights to start from as the recipe names them; None only where it says `none`."""
-    if start == "none":
-        return None
-    if start == "shipped":
-        path = SHIPPED / f"{backbone}.pt"
-        if not path.is_file():
-            raise BadInput(f"no {backbone} is shipped to start from; shipped are "
-                           f"{', '.join(sorted(p.stem for p in SHIPPED.glob('*.pt'))) or 'none'}")
-        return read_weights(path)
-    if start.startswith("torchvision:"):
-        from torchvision.models import get_weight
-        try:
-            weights: Mapping[str, Tensor] = get_weight(start.partition(":")[2]).get_state_dict(check_hash=True)
-        except (ValueError, KeyError, AttributeError) as error:
-            raise BadInput(f"torchvision knows no weights {start.partition(':')[2]!r}; a name is like "
-                           "ResNet18_Weights.IMAGENET1K_V1") from error
-        except OSError as error:
-            raise BadInput(f"the weights of {start} could not be downloaded ({error}); name a local file") from error
-        return weights
-    if start.startswith(TIMM):
-        return pretrained(start.removeprefix(TIMM), size)
-    return read_weights(Path(start))
-
-
-def new_network(recipe: Recipe, classes: int) -> Network:
-    """The untrained network of a recipe, its trunk loaded as the recipe says."""
-    torch.manual_seed(recipe.seed)
-    architecture = Architecture(recipe.backbone, recipe.embedding, recipe.head, recipe.scale, recipe.pooling,
-                                recipe.levels, recipe.subcenters, recipe.colours)
-    network = Network(architecture, classes, Preprocessing(recipe.size))
-    if recipe.zero_gamma:
-        zero_last_norms(network.trunk)
-    weights = start_weights(recipe.start, recipe.backbone, recipe.size)
-    if weights is not None:
-        fresh = load_start(network, weights, recipe.start)
-        log.info("started from %s; new: %s", recipe.start, ", ".join(fresh) or "nothing")
-    return network
-
-
 def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Releases, run: Path, pixels: Path,
            team: Team, watch: Watch) -> str:
     classes = classes_of(snapshot)
@@ -131,6 +90,9 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
     packed = unpack()
     data = _labelled(packed, photos, classes)
     network = new_network(recipe, len(classes))
+    trained = [int(row) for row in data.rows]
+    if not (run / "checkpoint.pt").is_file():
+        fit_colours(network, packed, trained)
     teacher = open_teacher(recipe, releases, classes, network.width)
     check = [row for row, photo in enumerate(photos) if photo.split != "train"] or list(range(len(photos)))
 
@@ -139,6 +101,7 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
         return held_out(predict(current, packed, check, team.device), [photos[row] for row in check], classes)
 
     history = fit(network, recipe, data, measure, run / "checkpoint.pt", team, teacher, watch.step, watch.epoch)
+    fit_whitening(network, packed, trained, recipe.whitening, team.device)
     return team.agree(lambda: _publish(network, recipe, snapshot, classes, packed, history, store, releases,
                                        team.device))
 

@@ -47,7 +47,8 @@ def new_network(recipe: Recipe, classes: int) -> Network:
     """The untrained network of a recipe, its trunk loaded as the recipe says."""
     torch.manual_seed(recipe.seed)
     architecture = Architecture(recipe.backbone, recipe.embedding, recipe.head, recipe.scale, recipe.pooling,
-                                recipe.levels, recipe.subcenters, recipe.colours, recipe.neck, recipe.dropout)
+                                recipe.levels, recipe.subcenters, recipe.colours, recipe.colour_share,
+                                recipe.whitening > 0, recipe.neck, recipe.dropout)
     network = Network(architecture, classes, recipe.preprocessing)
     if recipe.zero_gamma:
         zero_last_norms(network.trunk)

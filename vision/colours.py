@@ -1,29 +1,76 @@
-"""What colours a shoe has: a histogram of the pixels that are not plain ground, beside what the network learnt."""
+"""What colours a shoe has: a fine histogram of its pixels, shortened to the axes along which shoes differ most."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-SIDE = 64           # the grid of pixels that are counted; averaging them instead would blend the shoe's colours away
-GROUND = 20.0       # how far from the border's mean colour a pixel surely is no ground, in steps of 255
-LEAST = 0.1         # what ground counts for: a white shoe on white must not vanish
+BINS = (12, 32, 32)     # of lightness and colour in CIELAB: most shoes are nearly grey, so colour needs more
+REACH = 80.0            # greatest a* and b* that are told apart
+POWER = 0.35            # of the shares: below a half a little of a rare colour counts beside much of a common one
+WHITENING = -0.1        # power of an axis' variance that it is weighed with
+GROUND = 14.0           # how far from the border's mean colour a pixel surely is no ground, in steps of 255
+LEAST = 0.2             # what ground counts for: a white shoe on white must not vanish
+COUNT = BINS[0] * BINS[1] * BINS[2]
+TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+WHITE = (0.9505, 1.0, 1.089)
 
 
-def colour_counts(pixels: Tensor, bins: int) -> Tensor:
-    """Return unit histograms (n, bins³) of float RGB pixels 0–255 (n, 3, h, w), in `bins` soft bins a channel.
+class ColourEmbedding(nn.Module):
+    """Pixels → unit vectors (n, width): the histogram's principal components, fitted to photos by `fit`.
 
-    They hold the roots of the shares, so that two histograms' inner product is their Bhattacharyya coefficient. Colour
-    indexing (Swain & Ballard 1991) is hard to beat where colourways of one model differ in nothing else.
+    Colour indexing (Swain & Ballard 1991) is hard to beat where colourways of one model differ in nothing else.
     """
-    with torch.autocast(pixels.device.type, enabled=False):  # half precision cannot tell neighbouring shades apart
-        step = max(1, pixels.shape[-1] // SIDE)
-        grid = pixels[:, :, ::step, ::step].float()
-        border = torch.cat([grid[:, :, 0], grid[:, :, -1], grid[:, :, :, 0], grid[:, :, :, -1]], 2).mean(2)
-        away = (grid - border[:, :, None, None]).abs().amax(1) / GROUND                         # (n, side, side)
-        weight = (LEAST + (1 - LEAST) * away.clamp(max=1)).flatten(1).unsqueeze(1)              # (n, 1, p)
-        place = (grid.flatten(2) / 256 * bins - 0.5).clamp(0, bins - 1)                         # (n, 3, p)
-        middles = torch.arange(bins, device=pixels.device, dtype=torch.float32).view(1, 1, bins, 1)
-        near = (1 - (place.unsqueeze(2) - middles).abs()).clamp(min=0)                          # (n, 3, bins, p)
-        red_green = (near[:, 0].unsqueeze(2) * near[:, 1].unsqueeze(1)).flatten(1, 2)           # (n, bins², p)
-        counts = ((red_green * weight) @ near[:, 2].transpose(1, 2)).flatten(1)                 # (n, bins³)
-        return F.normalize((counts / counts.sum(1, keepdim=True) + 1e-6).sqrt())
+
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(COUNT))
+        self.register_buffer("axes", torch.zeros(COUNT, width))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return unit vectors (n, width) of float RGB pixels 0–255 (n, 3, h, w)."""
+        with torch.autocast(pixels.device.type, enabled=False):  # half precision cannot tell neighbouring shades apart
+            return F.normalize((colour_shares(pixels) - self.mean) @ self.axes)
+
+    @torch.no_grad()
+    def fit(self, shares: Tensor) -> None:
+        """Take the axes from the `colour_shares` (n, COUNT) of photos; fewer photos than axes leave the rest empty."""
+        width = self.axes.shape[1]
+        self.mean.copy_(shares.mean(0))
+        centred = shares - self.mean
+        rank = min(width, len(shares) - 1)
+        _, spread, axes = torch.pca_lowrank(centred, min(rank + 32, *centred.shape), center=False, niter=4)
+        variance = (spread[:rank].square() / len(shares)).clamp(min=1e-9)
+        self.axes.zero_()
+        self.axes[:, :rank] = axes[:, :rank] * variance**WHITENING
+
+
+def colour_shares(pixels: Tensor) -> Tensor:
+    """Return unit histograms (n, COUNT) of float RGB pixels 0–255 (n, 3, h, w), each in the soft bins nearest to it."""
+    border = torch.cat([pixels[:, :, 0], pixels[:, :, -1], pixels[:, :, :, 0], pixels[:, :, :, -1]], 2).mean(2)
+    away = (pixels - border[:, :, None, None]).abs().amax(1) / GROUND
+    weight = (LEAST + (1 - LEAST) * away.clamp(max=1)).flatten(1)                               # (n, p)
+    most = torch.tensor(BINS, device=pixels.device).view(1, 3, 1) - 1
+    place = cielab(pixels / 255).flatten(2).clamp(0, 1) * most                                  # (n, 3, p)
+    low = torch.minimum(place.floor(), most - 1)
+    part = place - low
+    counts = pixels.new_zeros(pixels.shape[0], COUNT)
+    for corner in range(8):
+        up = [corner >> axis & 1 for axis in range(3)]
+        shares = [part[:, axis] if up[axis] else 1 - part[:, axis] for axis in range(3)]
+        at = ((low[:, 0] + up[0]) * BINS[1] + low[:, 1] + up[1]) * BINS[2] + low[:, 2] + up[2]
+        counts = counts.scatter_add(1, at.long(), weight * shares[0] * shares[1] * shares[2])
+    return F.normalize((counts / counts.sum(1, keepdim=True)) ** POWER)
+
+
+def cielab(pixels: Tensor) -> Tensor:
+    """Return CIELAB lightness and colour axes (n, 3, h, w), each scaled to [0, 1], of sRGB in [0, 1] (n, 3, h, w)."""
+    pixels = pixels.clamp(0, 1)
+    linear = torch.where(pixels <= 0.04045, pixels / 12.92, ((pixels + 0.055) / 1.055) ** 2.4)
+    to_xyz = torch.tensor(TO_XYZ, device=pixels.device) / torch.tensor(WHITE, device=pixels.device)[:, None]
+    xyz = F.conv2d(linear, to_xyz[:, :, None, None])
+    roots = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
+    x, y, z = roots.unbind(1)
+    return torch.stack([1.16 * y - 0.16, 250 * (x - y) / REACH + 0.5, 100 * (y - z) / REACH + 0.5], 1)

@@ -1,5 +1,6 @@
 """The network: a trunk, pooling, an embedding with a named exit, and a head over product classes."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vision import zoo
-from vision.colours import colour_counts
+from vision.colours import ColourEmbedding
 from vision.preprocessing import Preprocessing
 from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
 from vision.trunks import build_trunk, stage_maps, stage_widths
@@ -24,7 +25,8 @@ class Architecture:
     pooling, 0 for the trunk's own width. `head` is `linear` (softmax regression) or `cosine` (classes are directions;
     Wang et al. 2018, "CosFace"), whose logits are `scale` · cosine, with `subcenters` directions a class (Deng et al.
     2020).
-    `colours` is how many bins a channel a histogram of the shoe's colours has, one more such part; 0: none.
+    `colours` is the width of a `vision.colours.ColourEmbedding` beside what the trunk learnt, 0: none; `colour_share`
+    is what it counts for in a score. `whitened` embeddings are weighed along their principal axes (see `Whitening`).
     `neck` says whether features are normed over the batch before the head sees them; `dropout` is the share of them
     that a step of training leaves out.
     """
@@ -37,6 +39,8 @@ class Architecture:
     levels: int = 1
     subcenters: int = 1
     colours: int = 0
+    colour_share: float = 0.5
+    whitened: bool = False
     neck: bool = True
     dropout: float = 0.0
 
@@ -45,7 +49,7 @@ class Architecture:
             raise ValueError(f"unknown backbone {self.backbone!r}; choose one of {', '.join(BACKBONES)}, {TIMM}NAME")
         if (self.head not in ("linear", "cosine") or self.pooling not in POOLINGS or self.embedding < 0
                 or self.scale <= 0 or not 1 <= self.levels <= 4 or self.subcenters < 1
-                or not 0 <= self.colours <= 16 or not 0 <= self.dropout < 1):
+                or self.colours < 0 or not 0 < self.colour_share < 1 or not 0 <= self.dropout < 1):
             raise ValueError(f"impossible architecture: {self}")
         if self.pooling == "token" and not self.backbone.startswith("vit"):
             raise ValueError(f"{self.backbone} has no class token to pool; pooling is avg, moments or gem")
@@ -68,25 +72,26 @@ class Network(nn.Module):
         widths = stage_widths(self.trunk, architecture.backbone, preprocessing.size, architecture.levels)
         if architecture.pooling == "moments":
             widths = [2 * width for width in widths]
-        if architecture.colours:
-            widths.append(architecture.colours**3)
         width, self.widths = sum(widths), widths
         if architecture.pooling == "gem":
             self.powers = nn.Parameter(torch.full((architecture.levels,), 3.0))
         # Parts differ in scale by orders; side by side, each must weigh what it says. One alone is left to the neck.
         self.level_norms = nn.ModuleList(nn.BatchNorm1d(one) for one in widths if len(widths) > 1)
         self.reduce = nn.Linear(width, architecture.embedding, bias=False) if architecture.embedding else nn.Identity()
-        self.width = architecture.embedding or width
-        self.neck: nn.Module = (Neck(self.width, architecture.dropout) if architecture.neck
+        self.learnt = architecture.embedding or width
+        self.neck: nn.Module = (Neck(self.learnt, architecture.dropout) if architecture.neck
                                 else nn.Dropout(architecture.dropout))
+        self.colours = ColourEmbedding(architecture.colours) if architecture.colours else None
+        self.width = self.learnt + architecture.colours
+        self.whitening = Whitening(self.width) if architecture.whitened else None
         self.head: nn.Module = (CosineHead(self.width, classes, architecture.scale, architecture.subcenters)
                                 if architecture.head == "cosine" else nn.Linear(self.width, classes))
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, 3, 1, 1), persistent=False)
 
     def stages(self, pixels: Tensor) -> Tensor:
-        """Return what the trunk sees in float RGB pixels 0–255 (n, 3, h, w): each stage pooled, then the colours
-        (n, sum of widths)."""
+        """Return what the trunk sees in float RGB pixels 0–255 (n, 3, h, w): each stage pooled (n, sum of widths), then
+        the colours."""
         kind = self.architecture
         maps = stage_maps(self.trunk, kind.backbone, (pixels - self.mean) / self.std, kind.levels,
                           kind.pooling == "token")
@@ -96,28 +101,44 @@ class Network(nn.Module):
             parts = [moments(found) for found in maps]
         else:
             parts = [found.mean((2, 3)) for found in maps]
-        if kind.colours:
-            parts.append(colour_counts(pixels, kind.colours))
+        if self.colours is not None:
+            parts.append(self.colours(pixels))
         return torch.cat(parts, 1)
 
     def joined(self, stages: Tensor) -> Tensor:
-        """Return what stands before the neck (n, d) of what `stages` gave."""
-        if not len(self.level_norms):
-            return self.reduce(stages)
-        parts = zip(self.level_norms, stages.split(self.widths, 1), strict=True)
-        return self.reduce(torch.cat([norm(part) for norm, part in parts], 1))
+        """Return what stands before the neck (n, d) of what `stages` gave, and the colours as they are."""
+        learnt, colours = stages.split([sum(self.widths), stages.shape[1] - sum(self.widths)], 1)
+        if len(self.level_norms):
+            parts = zip(self.level_norms, learnt.split(self.widths, 1), strict=True)
+            learnt = torch.cat([norm(part) for norm, part in parts], 1)
+        return torch.cat([self.reduce(learnt), colours], 1) if self.colours is not None else self.reduce(learnt)
 
     def pooled(self, pixels: Tensor) -> Tensor:
         """Return what stands before the neck (n, d) of float RGB pixels 0–255 (n, 3, h, w)."""
         return self.joined(self.stages(pixels))
 
+    def finished(self, pooled: Tensor) -> Tensor:
+        """Return penultimate features (n, d) of what `pooled` gave: through the neck, and joined with the colours."""
+        if self.colours is None:
+            return self.neck(pooled)
+        learnt, colours = pooled.split([self.learnt, self.architecture.colours], 1)
+        share = self.architecture.colour_share
+        # As long as features through the neck alone would be: roots of the width.
+        return math.sqrt(self.width) * torch.cat([math.sqrt(1 - share) * F.normalize(self.neck(learnt).float()),
+                                                  math.sqrt(share) * colours.float()], 1)
+
     def features(self, pixels: Tensor) -> Tensor:
         """Return penultimate features (n, d), not yet of unit length, of float RGB pixels 0–255 (n, 3, h, w)."""
-        return self.neck(self.pooled(pixels))
+        return self.finished(self.pooled(pixels))
+
+    def placed(self, features: Tensor) -> Tensor:
+        """Return unit embeddings (n, d) of penultimate features (n, d)."""
+        vectors = F.normalize(features.float())
+        return vectors if self.whitening is None else self.whitening(vectors)
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Return unit embeddings (n, d) of float RGB pixels 0–255 (n, 3, h, w)."""
-        return F.normalize(self.features(pixels).float())
+        return self.placed(self.features(pixels))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Return class logits (n, classes) of float RGB pixels 0–255 (n, 3, h, w)."""
@@ -135,6 +156,36 @@ class Neck(nn.BatchNorm1d):
     def forward(self, features: Tensor) -> Tensor:
         """Return the features (n, d) normed; in training, without those that a step leaves out."""
         return F.dropout(super().forward(features), self.dropout, self.training)
+
+
+class Whitening(nn.Module):
+    """Unit vectors (n, d) → unit vectors (n, d), centred, along the principal axes of those it was fitted to.
+
+    Each axis is weighed with a power of its variance, so that what all shoes share counts less (Jégou & Chum 2012,
+    "Negative evidences and co-occurences in image retrieval"). Until it is fitted it changes nothing.
+    """
+
+    mean: Tensor
+    axes: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("axes", torch.eye(width))
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Return the whitened vectors."""
+        return F.normalize((vectors - self.mean) @ self.axes)
+
+    @torch.no_grad()
+    def fit(self, vectors: Tensor, power: float) -> None:
+        """Take mean and axes from unit vectors (n, d); `power` 0 only centres, −0.5 makes all axes equal."""
+        self.mean.copy_(vectors.mean(0))
+        centred = (vectors - self.mean).double()
+        variance, axes = torch.linalg.eigh(centred.T @ centred / len(vectors))
+        # Axes that hardly any photo moves along hold noise; weighed up, they would hold nothing else.
+        variance = variance.clamp(min=float(variance.max()) * 1e-4)
+        self.axes.copy_(axes * variance**power)
 
 
 class CosineHead(nn.Module):
@@ -189,4 +240,4 @@ class ServingForm(nn.Module):
 
     def _exits(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         features = self.network.features(pixels)
-        return F.normalize(features.float()), self.network.head(features)
+        return self.network.placed(features), self.network.head(features)

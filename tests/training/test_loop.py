@@ -19,7 +19,7 @@ from training.optimizing import Averaged
 from training.parallel import Team
 from training.probing import probe
 from training.recipes import Recipe
-from training.sku import new_network
+from training.starting import new_network
 from vision.networks import Network
 
 TINY = Recipe(size=16, epochs=3, views=4, batch=8, lr=0.01, precision="fp32", embedding=16)
@@ -165,7 +165,7 @@ from tests.training.test_loop import data
 from training.loop import fit
 from training.parallel import join
 from training.recipes import Recipe
-from training.sku import new_network
+from training.starting import new_network
 torch.set_num_threads(1)
 team = join("cpu")
 recipe = Recipe(size=16, epochs=2, views=4, batch=8, lr=0.01, precision="fp32", embedding=16, freeze_norms=True,

@@ -6,7 +6,7 @@ import torch
 
 from demo.collection import DEMO_SEEDS
 from training.recipes import Recipe, read_recipe
-from training.sku import SHIPPED, new_network
+from training.starting import SHIPPED, new_network
 from vision.weights import read_weights
 
 ABOUT = json.loads((SHIPPED / "resnet18.json").read_text(encoding="utf-8"))

@@ -22,7 +22,8 @@ from training.measuring import Predictions, fit_temperature, held_out, train_top
 from training.optimizing import rate_at
 from training.recipes import Recipe, read_recipe
 from training.sampling import balanced_epoch
-from training.sku import new_network, train
+from training.sku import train
+from training.starting import new_network
 from vision.preprocessing import foreground
 from vision.saved import read_card
 

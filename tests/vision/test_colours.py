@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vision.colours import colour_counts
+from vision.colours import COUNT, ColourEmbedding, cielab, colour_shares
 
 
 def shoe(colour: tuple[int, int, int], ground: int, left: int = 20) -> Tensor:
@@ -16,20 +16,47 @@ def shoe(colour: tuple[int, int, int], ground: int, left: int = 20) -> Tensor:
 
 
 def test_a_colourway_is_nearer_to_itself_on_another_ground_than_to_another_colourway() -> None:
-    red, red_elsewhere, blue = colour_counts(torch.stack([
-        shoe((200, 30, 30), 255), shoe((200, 30, 30), 120, left=40), shoe((30, 30, 200), 255)]), 8)
+    red, red_elsewhere, blue = colour_shares(torch.stack([
+        shoe((200, 30, 30), 255), shoe((200, 30, 30), 120, left=40), shoe((30, 30, 200), 120)]))
     assert float(red @ red_elsewhere) > float(red @ blue) + 0.2
 
 
 @pytest.mark.parametrize("size", [32, 64, 96, 128, 200])
 def test_histograms_have_unit_length_at_every_size(size: int) -> None:
     pixels = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (3, 3, size, size)).astype(np.float32))
-    found = colour_counts(pixels, 6)
-    assert found.shape == (3, 216)
+    found = colour_shares(pixels)
+    assert found.shape == (3, COUNT)
     assert torch.allclose(found.norm(dim=1), torch.ones(3), atol=1e-5)
 
 
 def test_a_white_shoe_on_white_still_has_colours() -> None:
-    counts = colour_counts(shoe((252, 252, 252), 255).unsqueeze(0), 8)[0]
-    assert torch.isfinite(counts).all()
-    assert int(counts.argmax()) == 8**3 - 1
+    shares = colour_shares(shoe((252, 252, 252), 255).unsqueeze(0))[0]
+    assert torch.isfinite(shares).all()
+    assert float(shares.norm()) == pytest.approx(1)
+
+
+def test_cielab_is_that_of_the_standard() -> None:
+    colours = torch.tensor([[255, 255, 255], [0, 0, 0], [255, 0, 0], [0, 0, 255]]) / 255
+    found = cielab(colours.T.reshape(1, 3, 1, 4))[0, :, 0].T
+    expected = torch.tensor([[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20], [32.30, 79.19, -107.86]])
+    assert torch.allclose(found * torch.tensor([100, 160, 160]) - torch.tensor([0, 80, 80]), expected, atol=0.3)
+
+
+def test_axes_are_those_along_which_the_photos_differ() -> None:
+    draw = np.random.default_rng(1)
+    photos = torch.stack([shoe((int(r), int(g), int(b)), 255) for r, g, b in draw.integers(0, 255, (40, 3))])
+    embedding = ColourEmbedding(8)
+    assert not embedding(photos).any()  # nothing fitted yet: no colour says anything
+    embedding.fit(colour_shares(photos))
+    scores = embedding(photos) @ embedding(photos).T
+    assert torch.allclose(scores.diagonal(), torch.ones(40), atol=1e-5)
+    moved = torch.stack([photo.roll(12, 2) for photo in photos])
+    assert ((embedding(moved) @ embedding(photos).T).argmax(1) == torch.arange(40)).all()
+
+
+def test_fewer_photos_than_axes_leave_the_rest_empty() -> None:
+    embedding = ColourEmbedding(16)
+    photos = torch.stack([shoe((200, 30, 30), 255), shoe((30, 30, 200), 255), shoe((30, 200, 30), 255)])
+    embedding.fit(colour_shares(photos))
+    assert embedding.axes.any(0).sum() == 2
+    assert torch.isfinite(embedding(photos)).all()
