@@ -30,6 +30,7 @@ class Guarded:
     refused: float
     photos: int
     caught: float
+    refuse_at_most: float
 
 
 def threshold_for(probability: np.ndarray, refuse_at_most: float) -> float:
@@ -53,7 +54,7 @@ def fit_guard(rule: Guard, classes: Sequence[str], logits: np.ndarray, truth: np
     sure = np.concatenate([said[own], probabilities(others)[:, number]]) if len(others) else said[own]
     threshold = threshold_for(sure, rule.refuse_at_most)
     return Guarded(rule.name, threshold, float((sure < threshold).mean()) if len(sure) else 0.0, len(sure),
-                   float((said[~own] < threshold).mean()) if (~own).any() else 0.0)
+                   float((said[~own] < threshold).mean()) if (~own).any() else 0.0, rule.refuse_at_most)
 
 
 def class_number(rule: Guard, classes: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Task networks as a pair of files, NAME.pt (half precision) and NAME.json: written by `export`, published by
 `install`."""
 
+import hashlib
 import io
 import json
 import tempfile
@@ -17,7 +18,7 @@ from catalogue.errors import BadInput, BadRelease, NotFound
 from catalogue.files import write_file
 from catalogue.releases import Published, Releases
 from training.guard import logits_of, threshold_for
-from training.task_file import SHIPPED, Guard
+from training.task_file import SHIPPED
 from vision.classification import probabilities
 from vision.networks import Architecture, Network
 from vision.publishing import save_network
@@ -78,6 +79,13 @@ def install_task(name: str, releases: Releases, shoes: Sequence[Callable[[], Ima
     facts: dict[str, Any] = dict(raw["manifest"])
     if "guard" in facts:
         facts["guard"] = _refitted(facts["guard"], network.eval(), card, shoes, device)
+    # An export of the same network differs in bytes: what was installed before is found by what it was installed from.
+    pair = [(folder / f"{name}{ending}").read_bytes() for ending in (".pt", ".json")]
+    facts["installed"] = hashlib.sha256(b"".join([*pair, json.dumps(facts, sort_keys=True).encode()])).hexdigest()[:16]
+    for before in releases.all("task"):
+        if before.manifest.get("installed") == facts["installed"]:
+            releases.check(before)
+            return before.name
     with releases.draft("task") as draft:
         save_network(network, card, draft.folder)
         draft.manifest.update({**facts, "architecture": card.architecture, "width": card.width})
@@ -91,6 +99,5 @@ def _refitted(guard: dict[str, Any], network: Network, card: NetworkCard, shoes:
         return guard
     logits = logits_of(network.to(device), card.preprocessing, shoes, torch.device(device))
     sure = probabilities(logits, card.temperature)[:, card.classes.index(guard["class"])]
-    threshold = min(float(guard["threshold"]), threshold_for(sure, float(guard.get("refuse_at_most",
-                                                                                   Guard.refuse_at_most))))
+    threshold = min(float(guard["threshold"]), threshold_for(sure, float(guard["refuse_at_most"])))
     return {**guard, "threshold": threshold, "refused": float(np.mean(sure < threshold)), "photos": len(sure)}
