@@ -1,0 +1,56 @@
+"""What is fitted without a gradient: axes of colour and the whitening, in training, saved and loaded again."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from app.wiring import Stores
+from catalogue.snapshots import SplitShares, take_snapshot
+from training.axes import fit_colours, fit_whitening
+from training.recipes import Recipe
+from training.sku import train
+from training.starting import new_network
+from vision.networks import Whitening
+from vision.weights import load_network
+
+COLOURED = Recipe(size=32, epochs=1, views=4, batch=16, precision="fp32", embedding=16, colours=8, whitening=0.2)
+
+
+def test_whitening_centres_and_evens_out() -> None:
+    draw = np.random.default_rng(0)
+    vectors = draw.normal(size=(500, 6)) * (5, 3, 1, 1, 0.5, 0.5) + 2
+    unit = torch.from_numpy(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).float()
+    whitening = Whitening(6)
+    assert torch.allclose(whitening(unit), unit, atol=1e-6)  # nothing fitted yet
+    whitening.fit(unit, -0.5)
+    flat = (unit - whitening.mean) @ whitening.axes
+    assert torch.allclose(flat.T @ flat / len(flat), torch.eye(6), atol=1e-3)
+    assert torch.allclose(whitening(unit).norm(dim=1), torch.ones(500), atol=1e-5)
+
+
+def test_a_start_that_brings_axes_keeps_them() -> None:
+    network = new_network(COLOURED, 3)
+    assert network.colours is not None
+    network.colours.axes.fill_(0.5)
+    fit_colours(network, np.zeros((4, 32, 32, 4), np.uint8), [0, 1, 2, 3])
+    assert float(network.colours.axes.mean()) == pytest.approx(0.5)
+
+
+def test_colours_and_whitening_are_fitted_saved_and_loaded(stocked: Stores) -> None:
+    stores = stocked
+    taken = take_snapshot(stores.database, stores.snapshots, SplitShares())
+    name = train(taken, COLOURED, stores.photos, stores.releases, stores.runs, "cpu")
+    network = load_network(stores.releases.open(name).folder)
+    assert network.colours is not None and network.whitening is not None
+    assert network.colours.axes.any() and network.whitening.mean.any()
+    assert network.width == 24
+    pixels = torch.from_numpy(np.random.default_rng(0).uniform(0, 255, (3, 3, 32, 32)).astype(np.float32))
+    assert torch.allclose(network.embed(pixels).norm(dim=1), torch.ones(3), atol=1e-5)
+
+
+def test_without_whitening_nothing_is_fitted() -> None:
+    network = new_network(replace(COLOURED, whitening=0.0), 3)
+    fit_whitening(network, np.zeros((4, 32, 32, 4), np.uint8), [0, 1], 0.0, torch.device("cpu"))
+    assert network.whitening is None
