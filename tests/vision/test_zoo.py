@@ -64,7 +64,7 @@ def test_it_is_trained_a_step_exported_and_loaded(tmp_path: Path, backbone: str)
     save_network(fresh, card, tmp_path)  # checks the export against torch
     images = [picture(seed) for seed in range(3)]
     ours, theirs = (open_embedder(tmp_path, name, 1).embed(images) for name in ("openvino", "cpu"))
-    assert np.abs(ours.logits - theirs.logits).max() < 1e-4 * max(1, np.abs(theirs.logits).max())
+    assert np.abs(ours.logits - theirs.logits).max() < 1e-3 * max(1, np.abs(theirs.logits).max())
     assert load_network(tmp_path).architecture == fresh.architecture
 
 
