@@ -48,18 +48,28 @@ def labelled(stores: Stores, found: "Task", data: Path | None) -> "list[Labelled
     path = data_path(data, source.path, stores.settings.tasks)
     if path is None and source.kind != "catalogue":
         raise BadInput(f"the task {found.name!r} does not say where its photos lie; say it with --data")
-    if path is not None and source.kind == "csv" and path.is_dir() and not (path / "labels.csv").is_file():
-        source = replace(source, kind="folders")
-    if path is not None and source.kind == "catalogue" and path.is_dir() and not (path / "products.csv").is_file():
-        source = replace(source, kind="folders")
+    if path is not None:
+        source = replace(source, kind=kind_of(source.kind, path))
     return load(source, path, catalogue_rows(stores) if path is None else (), stores.photos)
 
 
-def under_classes(entries: "list[Labelled]", found: "Task") -> "list[Labelled]":
-    """The photos under the names of a task's classes; those of other labels are left out if its file says so."""
+def kind_of(kind: str, path: Path) -> str:
+    """The kind of what lies at a path: that of the task, or plain folders where nothing of that kind is there."""
+    if not path.is_dir():
+        return kind
+    there = {"csv": lambda: (path / "labels.csv").is_file(), "catalogue": lambda: (path / "products.csv").is_file(),
+             "aihub": lambda: any(any(path.rglob(ending)) for ending in ("*.json", "*.xml"))}
+    return kind if kind not in there or there[kind]() else "folders"
+
+
+def under_classes(entries: "list[Labelled]", found: "Task", data: Path | None) -> "list[Labelled]":
+    """The photos under the names of a task's classes; those of other labels are left out if its file says so, but
+    never a folder: one that no class is called after is a mistake."""
     source = found.data
     named = [replace(one, label=source.labels.get(one.label, one.label)) for one in entries]
-    return [one for one in named if source.others != "skip" or not found.classes or one.label in found.classes]
+    if source.others != "skip" or not found.classes or (data and kind_of(source.kind, data) == "folders"):
+        return named
+    return [one for one in named if one.label in found.classes]
 
 
 def catalogue_rows(stores: Stores) -> Any:

@@ -114,7 +114,7 @@ def evaluate(name: str, release: str | None, data: Path | None, as_json: bool) -
     stores = open_stores(read_settings())
     found = release_of(stores.releases, name, release)
     described = task_named(stores, name)
-    photos = under_classes(held_out_side(labelled(stores, described, data)), described)
+    photos = under_classes(held_out_side(labelled(stores, described, data)), described, data)
     said = measured(embedder_of(stores, found), photos, described.data.crop)
     if as_json:
         click.echo(json.dumps({"task": name, "release": found.name, **said.as_dict()}))

@@ -11,9 +11,12 @@ import pytest
 from PIL import Image, ImageDraw
 
 from app.cli import main
+from app.commands.task_options import kind_of, under_classes
 from app.wiring import Stores, embedder_of, open_stores
 from catalogue.photos import read_image
 from tests.conftest import encoded
+from training.labelled import Labelled
+from training.task_file import find_task
 
 QUICK = ("--set", "size=32", "--set", "epochs=2", "--set", "backbone=cnn3", "--set", "batch=8")
 
@@ -119,6 +122,17 @@ def test_evaluating_matches_folders_by_name(made: dict[str, Any], run: Callable[
     (tmp_path / "star" / "0.png").write_bytes(encoded(Image.new("RGB", (20, 20)), "PNG"))
     code, _, said = run("evaluate", "shapes", "--data", tmp_path)
     assert code == 1 and "'star'" in said and "disc, line, square" in said
+
+
+def test_a_folder_is_read_as_one_whatever_the_task_reads(tmp_path: Path) -> None:
+    for kind in ("csv", "aihub", "catalogue", "folders"):
+        assert kind_of(kind, tmp_path) == "folders" and kind_of(kind, tmp_path / "x.csv") == kind
+    (tmp_path / "1.json").write_text("{}")
+    assert kind_of("aihub", tmp_path) == "aihub"
+    found = find_task("shoe-type", Path("none"))
+    strange = [Labelled(tmp_path, "Heels"), Labelled(tmp_path, "boats")]
+    assert [one.label for one in under_classes(strange, found, tmp_path)] == ["heels", "boats"]
+    assert [one.label for one in under_classes(strange, found, None)] == ["heels"]
 
 
 def test_folds_of_several_networks_in_one_table_and_picture(made: dict[str, Any], run: Callable[..., Any],
