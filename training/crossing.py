@@ -2,6 +2,7 @@
 
 import io
 import logging
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +145,7 @@ def draw(found: Sequence[Crossed], path: Path) -> None:
         axes[0].annotate(f"{mean:.3f} ± {spread:.3f}", (at + 0.2, mean), fontsize=8)
         if shown:
             draw_confusion_on(axes[1 + at], one.classes, one.pooled)
-            axes[1 + at].set_title(one.name, fontsize=9)
+            axes[1 + at].set_title(textwrap.fill(one.name, 34), fontsize=9)
     axes[0].set(xticks=range(len(found)), xlim=(-0.5, len(found)), ylabel="accuracy",
                 title=f"{len(found[0].folds)} folds")
     axes[0].set_xticklabels([one.name for one in found], rotation=20, ha="right", fontsize=8)
