@@ -24,7 +24,7 @@ from training.optimizing import Averaged, make_optimizer, set_rate
 from training.parallel import Team
 from training.probing import probe
 from training.recipes import Recipe
-from training.sampling import balanced_epoch, natural_epoch
+from training.sampling import epoch_order
 from vision.networks import CosineHead, Network
 
 log = logging.getLogger(__name__)
@@ -182,8 +182,7 @@ class Run:
     def _chosen(self, epoch: int) -> list[np.ndarray]:
         """The rows of each batch of an epoch; several processes leave out what does not share out evenly."""
         recipe = self.recipe
-        order = (natural_epoch(len(self.data.rows), recipe.seed, epoch) if recipe.sampling == "natural" else
-                 balanced_epoch(self.data.labels, self.data.families, recipe.views, recipe.group, recipe.seed, epoch))
+        order = epoch_order(recipe, self.data.labels, self.data.families, recipe.seed, epoch)
         order = order[:len(order) - len(order) % (self.team.size * recipe.group)] if self.team.size > 1 else order
         return np.split(order, range(recipe.batch, len(order) - 1, recipe.batch))
 

@@ -18,7 +18,7 @@ from training.batches import Labelled, batches
 from training.losses import Objective
 from training.optimizing import cosine
 from training.recipes import Recipe
-from training.sampling import balanced_epoch
+from training.sampling import epoch_order
 from vision.networks import Network
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ def _epoch(network: Network, recipe: Recipe, seen: Renditions, objective: Object
            optimizer: torch.optim.Optimizer, epoch: int) -> float:
     """Every product `views` times, each photo in a rendition drawn; return the mean loss."""
     # Another stream of draws than that of the epochs which follow.
-    order = balanced_epoch(seen.labels, seen.families, recipe.views, recipe.group, recipe.seed + 7919, epoch)
+    order = epoch_order(recipe, seen.labels, seen.families, recipe.seed + 7919, epoch)
     draws = torch.from_numpy(np.random.default_rng([recipe.seed, epoch, 7919]).integers(
         0, len(seen.features), len(order))).to(seen.features.device)
     chosen = torch.from_numpy(order).to(seen.features.device)

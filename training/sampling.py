@@ -2,6 +2,15 @@
 
 import numpy as np
 
+from training.recipes import Recipe
+
+
+def epoch_order(recipe: Recipe, labels: np.ndarray, families: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """Return the rows of one epoch as the recipe samples them; labels and models are those of every photo (n,)."""
+    if recipe.sampling == "natural":
+        return natural_epoch(len(labels), seed, epoch)
+    return balanced_epoch(labels, families, recipe.views, recipe.group, seed, epoch)
+
 
 def balanced_epoch(labels: np.ndarray, families: np.ndarray, views: int, group: int, seed: int,
                    epoch: int) -> np.ndarray:

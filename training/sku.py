@@ -26,7 +26,6 @@ from training.recipes import Recipe
 from training.report import write_report
 from training.starting import new_network
 from vision.networks import Network
-from vision.preprocessing import Preprocessing
 from vision.publishing import save_network
 from vision.saved import NetworkCard
 
@@ -56,7 +55,7 @@ def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Relea
         if before := team.agree(partial(_made_before, run, releases)):
             log.info("this snapshot was trained with this recipe before: %s", before)
             return before
-        shared = run if pixels is None else pixels / f"{snapshot.digest}-{recipe.size}"
+        shared = run if pixels is None else pixels / f"{snapshot.digest}-{recipe.size}-{recipe.fit}"
         name = _train(snapshot, recipe, store, releases, run, shared, team, watch if team.leads else Watch())
         if team.leads:
             write_file(run / "release", name.encode())
@@ -85,7 +84,7 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
     if len(classes) < 2:
         raise BadInput(f"snapshot {snapshot.digest} has {len(classes)} products to train on; at least two are needed")
     photos = snapshot.photos
-    unpack = partial(pack, store, [photo.sha256 for photo in photos], Preprocessing(recipe.size), pixels, watch.packed)
+    unpack = partial(pack, store, [photo.sha256 for photo in photos], recipe.preprocessing, pixels, watch.packed)
     team.agree(lambda: len(unpack()))  # the leader makes the file, and only then the others read it
     packed = unpack()
     data = _labelled(packed, photos, classes)
@@ -123,7 +122,7 @@ def _publish(network: Network, recipe: Recipe, snapshot: Snapshot, classes: tupl
     val = val[:MOST_QUERIES]
     truth = np.array([number[photos[row].product_key] for row in val], dtype=int)
     temperature = fit_temperature(class_logits(network, packed, val, device), truth)
-    card = NetworkCard(asdict(network.architecture), Preprocessing(recipe.size), classes, network.width, temperature,
+    card = NetworkCard(asdict(network.architecture), recipe.preprocessing, classes, network.width, temperature,
                        snapshot.digest, asdict(recipe), _measures(network, recipe, found, photos, classes, history))
     with releases.draft("network") as draft:
         save_network(network, card, draft.folder)

@@ -46,9 +46,10 @@ def start_weights(start: str, backbone: str, size: int) -> Mapping[str, Tensor] 
 def new_network(recipe: Recipe, classes: int) -> Network:
     """The untrained network of a recipe, its trunk loaded as the recipe says."""
     torch.manual_seed(recipe.seed)
-    architecture = Architecture(recipe.backbone, recipe.embedding, recipe.head, recipe.scale, recipe.pooling,
-                                recipe.levels, recipe.subcenters, recipe.colours, recipe.colour_share,
-                                recipe.whitening > 0, recipe.neck, recipe.dropout)
+    architecture = Architecture(
+        backbone=recipe.backbone, embedding=recipe.embedding, head=recipe.head, scale=recipe.scale,
+        pooling=recipe.pooling, levels=recipe.levels, subcenters=recipe.subcenters, colours=recipe.colours,
+        colour_share=recipe.colour_share, whitened=recipe.whitening > 0, neck=recipe.neck, dropout=recipe.dropout)
     network = Network(architecture, classes, recipe.preprocessing)
     if recipe.zero_gamma:
         zero_last_norms(network.trunk)

@@ -44,7 +44,7 @@ def load_start(network: Network, weights: Mapping[str, Tensor], source: str) -> 
     if not all(name in fits for name in trunk):
         missing = [name for name in trunk if name not in fits]
         backbone = network.architecture.backbone
-        plain = backbone.removesuffix("d")
+        plain = backbone.rstrip("abcd") if backbone.startswith("resnet") else backbone
         hint = (f" (a plain {plain}'s weights never fit a {backbone}: its stem and shortcuts are others)"
                 if plain != backbone else "")
         raise BadInput(f"{source} holds no {backbone} weights: {len(missing)} of its {len(trunk)} trunk tensors do not "
