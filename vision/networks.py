@@ -89,9 +89,9 @@ class Network(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(preprocessing.std).view(1, 3, 1, 1), persistent=False)
 
-    def stages(self, pixels: Tensor) -> Tensor:
+    def stages(self, pixels: Tensor, colours: Tensor | None = None) -> Tensor:
         """Return what the trunk sees in float RGB pixels 0–255 (n, 3, h, w): each stage pooled (n, sum of widths), then
-        the colours."""
+        the colours (n, c), which who knows them already may give."""
         kind = self.architecture
         maps = stage_maps(self.trunk, kind.backbone, (pixels - self.mean) / self.std, kind.levels,
                           kind.pooling == "token")
@@ -102,7 +102,7 @@ class Network(nn.Module):
         else:
             parts = [found.mean((2, 3)) for found in maps]
         if self.colours is not None:
-            parts.append(self.colours(pixels))
+            parts.append(self.colours(pixels) if colours is None else colours)
         return torch.cat(parts, 1)
 
     def joined(self, stages: Tensor) -> Tensor:
@@ -113,9 +113,9 @@ class Network(nn.Module):
             learnt = torch.cat([norm(part) for norm, part in parts], 1)
         return torch.cat([self.reduce(learnt), colours], 1) if self.colours is not None else self.reduce(learnt)
 
-    def pooled(self, pixels: Tensor) -> Tensor:
+    def pooled(self, pixels: Tensor, colours: Tensor | None = None) -> Tensor:
         """Return what stands before the neck (n, d) of float RGB pixels 0–255 (n, 3, h, w)."""
-        return self.joined(self.stages(pixels))
+        return self.joined(self.stages(pixels, colours))
 
     def finished(self, pooled: Tensor) -> Tensor:
         """Return penultimate features (n, d) of what `pooled` gave: through the neck, and joined with the colours."""
@@ -232,12 +232,14 @@ class ServingForm(nn.Module):
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Both exits from one pass through the trunk; of a mirrored network the mean of photo and mirror image."""
         upright = pixels.permute(0, 3, 1, 2).float()                    # (n, 3, h, w)
-        vectors, logits = self._exits(upright)
+        # A mirror image has the same colours.
+        colours = None if self.network.colours is None else self.network.colours(upright)
+        vectors, logits = self._exits(upright, colours)
         if not self.mirrored:
             return vectors, logits
-        other_vectors, other_logits = self._exits(upright.flip(3))
+        other_vectors, other_logits = self._exits(upright.flip(3), colours)
         return F.normalize(vectors + other_vectors), (logits + other_logits) / 2
 
-    def _exits(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.network.features(pixels)
+    def _exits(self, pixels: Tensor, colours: Tensor | None) -> tuple[Tensor, Tensor]:
+        features = self.network.finished(self.network.pooled(pixels, colours))
         return self.network.placed(features), self.network.head(features)
