@@ -1,11 +1,11 @@
 """What is fitted to the photos without a gradient: the axes of the colours before a training, of the whole after it."""
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from training.batches import Labelled
 from training.measuring import predict
 from vision.colours import colour_shares
 from vision.networks import Network
@@ -15,11 +15,11 @@ MOST = 8192
 CHUNK = 64
 
 
-def fit_colours(network: Network, packed: np.ndarray, rows: Sequence[int]) -> None:
-    """Fit the colours' axes to these rows of packed pixels (N, s, s, 4), unless the start brought some."""
+def fit_colours(network: Network, data: Labelled) -> None:
+    """Fit the colours' axes to one photo of each product, unless the start brought some."""
     if network.colours is None or bool(network.colours.axes.any()):
         return
-    rows = spread(rows)
+    packed, rows = data.packed, spread(data)
     torch.manual_seed(0)  # the axes are found by random projections, in every process the same
     chunks = (np.ascontiguousarray(packed[rows[start:start + CHUNK], ..., :3]) for start in range(0, len(rows), CHUNK))
     network.colours.fit(torch.cat([colour_shares(torch.from_numpy(chunk).permute(0, 3, 1, 2).float())
@@ -27,14 +27,18 @@ def fit_colours(network: Network, packed: np.ndarray, rows: Sequence[int]) -> No
     log.info("fitted the axes of colour to %d photos", len(rows))
 
 
-def fit_whitening(network: Network, packed: np.ndarray, rows: Sequence[int], power: float,
-                  device: torch.device) -> None:
-    """Fit the whitening to the network's embeddings of these rows of packed pixels (N, s, s, 4)."""
+def fit_whitening(network: Network, data: Labelled, power: float, device: torch.device) -> None:
+    """Fit the whitening to the network's embeddings of one photo of each product."""
     if network.whitening is not None:
-        network.whitening.fit(torch.from_numpy(predict(network, packed, spread(rows), device).vectors).to(device),
-                              -power)
+        vectors = predict(network, data.packed, spread(data), device).vectors
+        network.whitening.fit(torch.from_numpy(vectors).to(device), -power)
 
 
-def spread(rows: Sequence[int]) -> Sequence[int]:
-    """At most `MOST` of the rows, evenly from all over."""
-    return [rows[at] for at in np.linspace(0, len(rows) - 1, min(MOST, len(rows))).astype(int)]
+def spread(data: Labelled) -> list[int]:
+    """The packed row of one photo of each product, of at most `MOST` products evenly from all over.
+
+    Products with many photos must not bend the axes towards themselves.
+    """
+    first = np.unique(data.labels, return_index=True)[1]
+    chosen = first[np.linspace(0, len(first) - 1, min(MOST, len(first))).astype(int)]
+    return [int(row) for row in data.rows[chosen]]

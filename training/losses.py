@@ -21,14 +21,16 @@ class Objective:
         self.head = head
         self.weights = weights  # of the classes (c,), in cross-entropy
         self.proxies = _proxy_loss(recipe, head, width, classes) if isinstance(head, CosineHead) else None
-        self.metric = _metric_loss(recipe, width)
+        # Where colours tell two shoes apart already, nothing would be left to learn: what is learnt is judged alone.
+        self.learnt = width - recipe.colours
+        self.metric = _metric_loss(recipe, self.learnt)
 
     def __call__(self, features: Tensor, labels: Tensor, progress: float) -> Tensor:
         """Return the loss of a batch: features (n, d), not yet of unit length, and labels (n,)."""
         features = features.float()
         loss = self.of_classes(features, labels, progress)
         if self.metric is not None:
-            loss = loss + self.recipe.contrastive * self.metric(features, labels)
+            loss = loss + self.recipe.contrastive * self.metric(features[:, :self.learnt], labels)
         return loss
 
     def of_classes(self, features: Tensor, labels: Tensor, progress: float) -> Tensor:

@@ -89,9 +89,8 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
     packed = unpack()
     data = _labelled(packed, photos, classes)
     network = new_network(recipe, len(classes))
-    trained = [int(row) for row in data.rows]
     if not (run / "checkpoint.pt").is_file():
-        fit_colours(network, packed, trained)
+        fit_colours(network, data)
     teacher = open_teacher(recipe, releases, classes, network.width)
     check = [row for row, photo in enumerate(photos) if photo.split != "train"] or list(range(len(photos)))
 
@@ -100,7 +99,7 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
         return held_out(predict(current, packed, check, team.device), [photos[row] for row in check], classes)
 
     history = fit(network, recipe, data, measure, run / "checkpoint.pt", team, teacher, watch.step, watch.epoch)
-    fit_whitening(network, packed, trained, recipe.whitening, team.device)
+    fit_whitening(network, data, recipe.whitening, team.device)
     return team.agree(lambda: _publish(network, recipe, snapshot, classes, packed, history, store, releases,
                                        team.device))
 

@@ -8,7 +8,8 @@ import torch
 
 from app.wiring import Stores
 from catalogue.snapshots import SplitShares, take_snapshot
-from training.axes import fit_colours, fit_whitening
+from training.axes import fit_colours, fit_whitening, spread
+from training.batches import Labelled
 from training.recipes import Recipe
 from training.sku import train
 from training.starting import new_network
@@ -16,6 +17,7 @@ from vision.networks import Whitening
 from vision.weights import load_network
 
 COLOURED = Recipe(size=32, epochs=1, views=4, batch=16, precision="fp32", embedding=16, colours=8, whitening=0.2)
+BLACK = Labelled(np.zeros((8, 32, 32, 4), np.uint8), np.arange(2, 8), np.array([0, 0, 0, 1, 1, 2]), np.zeros(6, int))
 
 
 def test_whitening_centres_and_evens_out() -> None:
@@ -34,7 +36,7 @@ def test_a_start_that_brings_axes_keeps_them() -> None:
     network = new_network(COLOURED, 3)
     assert network.colours is not None
     network.colours.axes.fill_(0.5)
-    fit_colours(network, np.zeros((4, 32, 32, 4), np.uint8), [0, 1, 2, 3])
+    fit_colours(network, BLACK)
     assert float(network.colours.axes.mean()) == pytest.approx(0.5)
 
 
@@ -52,5 +54,9 @@ def test_colours_and_whitening_are_fitted_saved_and_loaded(stocked: Stores) -> N
 
 def test_without_whitening_nothing_is_fitted() -> None:
     network = new_network(replace(COLOURED, whitening=0.0), 3)
-    fit_whitening(network, np.zeros((4, 32, 32, 4), np.uint8), [0, 1], 0.0, torch.device("cpu"))
+    fit_whitening(network, BLACK, 0.0, torch.device("cpu"))
     assert network.whitening is None
+
+
+def test_each_product_bends_the_axes_once() -> None:
+    assert spread(BLACK) == [2, 5, 7]
