@@ -18,8 +18,9 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 # What a task's recipe is before its file says anything: plain softmax regression on every photo once an epoch.
 DEFAULTS: dict[str, Any] = {
     "backbone": "mobilenet_v2", "head": "linear", "loss": "ce", "metric": "none", "contrastive": 0.0, "group": 1,
-    "views": 1, "sampling": "natural", "size": 128, "epochs": 12, "batch": 32, "lr": 0.02, "weight_decay": 5e-4,
-    "label_smoothing": 0.1, "background": 0.0, "geometry": 0.6, "light": 0.5, "blur": 0.1, "erase": 0.2,
+    "views": 1, "sampling": "natural", "size": 128, "epochs": 12, "batch": 32, "optimizer": "adamw", "lr": 1e-3,
+    "trunk_lr": 0.5, "weight_decay": 0.05,
+    "label_smoothing": 0.1, "background": 0.0, "geometry": 0.4, "light": 0.5, "blur": 0.1, "erase": 0.1,
 }
 
 
