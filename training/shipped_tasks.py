@@ -26,8 +26,6 @@ from vision.saved import CARD, NetworkCard, read_card
 from vision.weights import load_network, read_weights
 
 MOST_BYTES = 10_000_000
-# Photos from which on the catalogue has a say in a guard's threshold.
-ENOUGH = 100
 FACTS = ("task", "about", "classes", "measures", "data", "photos", "guard", "filled", "attribution")
 
 
@@ -61,7 +59,7 @@ def install_task(name: str, releases: Releases, shoes: Sequence[Callable[[], Ima
                  folder: Path = SHIPPED) -> str:
     """Publish a shipped network and return its release's name; the same files and photos give the same release.
 
-    A guard is fitted to `shoes`, photos that show what it must hardly ever deny: its threshold only ever falls.
+    A guard is fitted to `shoes`, photos that show what it must hardly ever deny.
     """
     if name not in shipped(folder):
         raise NotFound(f"no network of the task {name!r} is shipped; there are {', '.join(shipped(folder)) or 'none'}; "
@@ -94,10 +92,10 @@ def install_task(name: str, releases: Releases, shoes: Sequence[Callable[[], Ima
 
 def _refitted(guard: dict[str, Any], network: Network, card: NetworkCard, shoes: Sequence[Callable[[], Image.Image]],
               device: str) -> dict[str, Any]:
-    """A guard that the photos of this catalogue pass, too."""
-    if len(shoes) < ENOUGH:
-        return guard
+    """The guard fitted to the photos of this catalogue; without enough of them it refuses none."""
+    if not shoes:
+        return {**guard, "threshold": 0.0, "refused": 0.0, "photos": 0}
     logits = logits_of(network.to(device), card.preprocessing, shoes, torch.device(device))
     sure = probabilities(logits, card.temperature)[:, card.classes.index(guard["class"])]
-    threshold = min(float(guard["threshold"]), threshold_for(sure, float(guard["refuse_at_most"])))
+    threshold = threshold_for(sure, float(guard["refuse_at_most"]))
     return {**guard, "threshold": threshold, "refused": float(np.mean(sure < threshold)), "photos": len(sure)}

@@ -249,11 +249,13 @@ def test_a_guard_refuses_no_more_than_it_may() -> None:
     sure = np.random.default_rng(0).beta(8, 2, 20_000)
     threshold = threshold_for(sure[:2000], 0.005)
     assert (sure[:2000] < threshold).mean() <= 0.005 and (sure[2000:] < threshold).mean() < 0.009
-    assert threshold_for(np.array([0.9, 0.4]), 0.005) == pytest.approx(0.2)   # too few to know: below them all
+    assert threshold_for(np.array([0.9, 0.4]), 0.005) == 0  # too few to know: none is refused
     assert threshold_for(np.full(1000, 0.99), 0.005) == 0.5 and threshold_for(np.empty(0), 0.005) == 0
     logits = np.log(np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]))
-    guard = fit_guard(Guard("shoe"), ("hat", "shoe"), logits, np.array([0, 1, 1]), np.log(np.array([[0.4, 0.6]])))
-    assert (guard.photos, guard.refused, guard.threshold, guard.caught) == (3, 0, pytest.approx(0.3), 1)
+    guard = fit_guard(Guard("shoe", 0.3), ("hat", "shoe"), logits, np.array([0, 1, 1]), np.log(np.array([[0.4, 0.6]])))
+    assert (guard.photos, guard.refused, guard.threshold, guard.caught) == (3, 0, pytest.approx(0.5), 1)
+    few = fit_guard(Guard("shoe"), ("hat", "shoe"), logits, np.array([0, 1, 1]), np.log(np.array([[0.4, 0.6]])))
+    assert (few.photos, few.threshold, few.caught) == (3, 0, 0)
     with pytest.raises(BadInput, match="'x' is none"):
         fit_guard(Guard("x"), ("hat", "shoe"), logits, np.array([0, 1, 1]), np.empty((0, 2)))
 
