@@ -22,6 +22,7 @@ from app.classify import add_tasks
 from app.live import LiveIndex
 from app.live_tasks import LiveTask, LiveTasks
 from app.shelves import add_stock
+from app.timings import ms_between, of_request
 from app.uploads import Upload, UploadTooLarge, decoded, read_photo
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadPhoto, CatalogueUnavailable, NotFound, NothingLive, SoleSearchError
@@ -95,8 +96,7 @@ def create_app(stores: Stores, live: LiveIndex, tasks: LiveTasks | None = None) 
         received = time.perf_counter()
         engine, guard = live.current(), tasks.guard()
         answer = await run_in_threadpool(_identify, stores, engine, guard, data)
-        answer.timings_ms["receive"] = round(1e3 * (received - began), 3)
-        answer.timings_ms["total"] = round(1e3 * (time.perf_counter() - began), 3)
+        answer.timings_ms |= of_request(began, received)
         return answer
 
     return api
@@ -107,7 +107,7 @@ def _identify(stores: Stores, engine: Engine, guard: LiveTask | None, data: byte
     image = decoded(Upload("photo", data))
     opened = time.perf_counter()
     answer = answer_photo(stores.readers, engine, image, guard)
-    answer.timings_ms["decode"] = round(1e3 * (opened - began), 3)
+    answer.timings_ms["decode"] = ms_between(began, opened)
     return answer
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.live_tasks import LiveTask, LiveTasks
+from app.timings import ms_between, of_request
 from app.uploads import MOST_BODIES, MOST_PHOTOS, Upload, decoded, read_form
 from catalogue.errors import NothingLive
 from vision.preprocessing import Preprocessing
@@ -87,7 +88,7 @@ def add_tasks(api: FastAPI, tasks: LiveTasks, limit: int) -> None:
         form = await read_form(request, limit)
         received = time.perf_counter()
         answer = (await run_in_threadpool(classify, [task], form.photos, top)).tasks[0]
-        answer.timings_ms |= _timed(began, received)
+        answer.timings_ms |= of_request(began, received)
         return answer
 
     @api.post("/classify", openapi_extra=PHOTOS_FORM)
@@ -104,7 +105,7 @@ def add_tasks(api: FastAPI, tasks: LiveTasks, limit: int) -> None:
         form = await read_form(request, limit)
         received = time.perf_counter()
         answer = await run_in_threadpool(classify, chosen, form.photos, top)
-        answer.timings_ms |= _timed(began, received)
+        answer.timings_ms |= of_request(began, received)
         return answer
 
 
@@ -122,14 +123,14 @@ def classify(tasks: Sequence[LiveTask], photos: Sequence[Upload], top: int) -> C
     began = time.perf_counter()
     pixels = prepared({task.embedder.card.preprocessing for task in tasks},
                       (decoded(photo, number if len(photos) > 1 else 0) for number, photo in enumerate(photos, 1)))
-    timings = {"decode": _ms(began)}
+    timings = {"decode": ms_between(began)}
     answers = []
     for task in tasks:
         began = time.perf_counter()
         found = task.probabilities(pixels[task.embedder.card.preprocessing])
         answers.append(ClassifyAnswer(task=task.name, release=task.release.name, photos=[
             PhotoClasses(photo=photo.name, classes=top_classes(task, row, top))
-            for photo, row in zip(photos, found, strict=True)], timings_ms={**timings, "classify": _ms(began)}))
+            for photo, row in zip(photos, found, strict=True)], timings_ms={**timings, "classify": ms_between(began)}))
     timings["classify"] = round(sum(answer.timings_ms["classify"] for answer in answers), 3)
     return ClassifyTasksAnswer(tasks=answers, timings_ms=timings)
 
@@ -147,11 +148,3 @@ def prepared(kinds: set[Preprocessing], images: Iterable[Image.Image]) -> Mappin
         for kind, found in rows.items():
             found.append(kind.pixels(image))
     return {kind: np.stack(found) for kind, found in rows.items()}
-
-
-def _timed(began: float, received: float) -> dict[str, float]:
-    return {"receive": round(1e3 * (received - began), 3), "total": _ms(began)}
-
-
-def _ms(began: float) -> float:
-    return round(1e3 * (time.perf_counter() - began), 3)

@@ -71,8 +71,7 @@ class LiveTask:
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return calibrated class probabilities (n, c) of preprocessed pixels uint8 (n, size, size, 3)."""
-        parts = [self.embedder.run(pixels[start:start + BATCH]).logits for start in range(0, len(pixels), BATCH)]
-        return self.embedder.probabilities(np.concatenate(parts))
+        return self.embedder.probabilities(self.embedder.in_batches(pixels, BATCH).logits)
 
 
 def open_task(stores: Stores, release: Published, opening: Opening = embedder_of) -> LiveTask:

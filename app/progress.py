@@ -3,9 +3,12 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from training.loop import Step
 
 
 @contextmanager
@@ -31,3 +34,12 @@ def counting(what: str, total: int | None = None, unit: str = "photo") -> Iterat
     finally:
         for bar in bars:
             bar.close()
+
+
+def stepping(move: Callable[..., None]) -> "Callable[[Step], None]":
+    """Return what moves a bar of `counting` by the steps of a training."""
+    def step(now: "Step") -> None:
+        move((now.epoch - 1) * now.steps + now.step, now.epochs * now.steps, epoch=f"{now.epoch}/{now.epochs}",
+             loss=f"{now.loss:.3f}", photos_per_s=round(now.photos_per_s))
+
+    return step

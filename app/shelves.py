@@ -12,6 +12,7 @@ from app.live import LiveIndex
 from app.live_tasks import LiveTasks
 from app.stock import Question, StockAnswer, take_stock
 from app.stock_drawing import draw_stock
+from app.timings import of_request
 from app.uploads import Form, read_form
 from catalogue.errors import BadInput
 
@@ -48,8 +49,7 @@ def add_stock(api: FastAPI, tasks: LiveTasks, live: LiveIndex, readers: SqlEngin
         drawn = _yes(draw or form.fields.get("draw", ""))
         if drawn or "image/png" in request.headers.get("accept", ""):
             return Response(await run_in_threadpool(draw_stock, question, answer), media_type="image/png")
-        answer.timings_ms |= {"receive": round(1e3 * (received - began), 3),
-                              "total": round(1e3 * (time.perf_counter() - began), 3)}
+        answer.timings_ms |= of_request(began, received)
         return answer
 
 

@@ -14,10 +14,10 @@ from app.classify import prepared
 from app.live import LiveIndex
 from app.live_tasks import LiveTask, LiveTasks
 from app.stock_slots import Box, Slot, read_expected, slots_of, some
+from app.timings import ms_between
 from app.uploads import Upload, decoded
 from catalogue.errors import BadInput
 from index.engine import Engine, Seen
-from vision.embedder import Embedder
 
 INDEX = "index"
 FILLED_FROM = 0.5
@@ -106,8 +106,8 @@ def take_stock(question: Question, tasks: LiveTasks, live: LiveIndex, readers: S
         slots=answers, filled=sum(one.state == "filled" for one in answers),
         empty=sum(one.state == "empty" for one in answers),
         wrong=sum(one.state == "filled" and one.as_expected is False for one in answers), releases=releases,
-        timings_ms={"decode": _ms(ready - began), "filled": _ms(seen - ready),
-                    "products": _ms(time.perf_counter() - seen)})
+        timings_ms={"decode": ms_between(began, ready), "filled": ms_between(ready, seen),
+                    "products": ms_between(seen)})
 
 
 def _shelf(question: Question) -> tuple[Image.Image | None, tuple[Slot, ...]]:
@@ -164,7 +164,8 @@ def _by_index(engine: Engine, readers: SqlEngine, pixels: np.ndarray, wanted: Se
     classifier sees them; it alone speaks where the index is too small to be calibrated.
     """
     numbers = np.array([engine.view.by_key.get(key, -1) for key in engine.embedder.card.classes])
-    vectors, probabilities = _seen(engine.embedder, pixels)
+    seen = engine.embedder.in_batches(pixels, engine.embedder.batch)
+    vectors, probabilities = seen.vectors, engine.embedder.probabilities(seen.logits)
     found = []
     for at, expected in enumerate(wanted):
         said, cards, _ = current(readers, engine, Seen(vectors[at:at + 1], probabilities[at], {}))
@@ -180,12 +181,6 @@ def _by_index(engine: Engine, readers: SqlEngine, pixels: np.ndarray, wanted: Se
             chance = sure if int(expected) == best else min(1.0, (1 - sure) * share(int(expected)) / others)
         found.append(Named(str(best), " ".join(filter(None, (card.brand, card.name, card.colour))), sure, chance))
     return found
-
-
-def _seen(embedder: Embedder, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    parts = [embedder.run(pixels[start:start + embedder.batch]) for start in range(0, len(pixels), embedder.batch)]
-    return (np.concatenate([part.vectors for part in parts]),
-            embedder.probabilities(np.concatenate([part.logits for part in parts])))
 
 
 def _slot_answer(name: str, box: Box | None, filled: float, found: Named | None, wanted: str | None) -> SlotAnswer:
@@ -204,7 +199,3 @@ def states(answer: StockAnswer) -> Mapping[str, str]:
     """Each slot's state in one word: empty, wrong, or filled."""
     return {one.slot: "wrong" if one.state == "filled" and one.as_expected is False else one.state
             for one in answer.slots}
-
-
-def _ms(seconds: float) -> float:
-    return round(1e3 * seconds, 3)

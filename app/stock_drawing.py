@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from app.stock import Question, SlotAnswer, StockAnswer, states
-from app.stock_slots import slots_of
 from app.uploads import decoded
 
 COLOURS = {"filled": (22, 128, 61), "wrong": (217, 119, 6), "empty": (200, 30, 30)}
@@ -21,8 +20,7 @@ def draw_stock(question: Question, answer: StockAnswer) -> bytes:
     if question.slots or question.grid:
         sheet = decoded(question.photos[0])
         scale = min(1.0, LONGEST / max(sheet.size))
-        boxes = [tuple(scale * edge for edge in slot.box)
-                 for slot in slots_of(question.slots, question.grid, sheet.size)]
+        boxes = [tuple(scale * edge for edge in one.box or ()) for one in answer.slots]
         sheet = sheet.resize((max(1, round(scale * sheet.width)), max(1, round(scale * sheet.height))))
     else:
         sheet, boxes = _side_by_side(question)

@@ -17,6 +17,15 @@ def photo_folder(parser: argparse.ArgumentParser) -> Path:
     return Path(folder) / "shoes"
 
 
+def add_training(parser: argparse.ArgumentParser) -> None:
+    """Add what every benchmark takes that trains a network: its photos, recipe and threads, and --json."""
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--recipe", type=Path)
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+
+
 def say_epochs(what: str = "") -> Callable[[Step], None]:
     """Tell of each epoch that ends, beginning with `what` is trained."""
     def step(now: Step) -> None:

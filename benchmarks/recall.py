@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from app.settings import Settings
 from app.wiring import Stores, embedder_of, open_stores, training_device
 from benchmarks.baselines import baselines, table
-from benchmarks.command_line import photo_folder, say_epochs
+from benchmarks.command_line import add_training, photo_folder, say_epochs
 from catalogue.imports import import_path
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
@@ -90,13 +90,9 @@ def _fold_snapshot(rows: Sequence[ProductPhotoRow], groups: dict[str, str], aske
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path)
+    add_training(parser)
     parser.add_argument("--sets", nargs="*", default=ANGLES)
     parser.add_argument("--folds", type=int, default=4)
-    parser.add_argument("--recipe", type=Path)
-    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.photos is None:
         options.photos = photo_folder(parser)

@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from app.settings import Settings
 from app.wiring import Stores, embedder_of, open_stores, training_device
 from benchmarks.baselines import baselines, table
-from benchmarks.command_line import photo_folder, say_epochs
+from benchmarks.command_line import add_training, photo_folder, say_epochs
 from benchmarks.recall import hits_of
 from catalogue.imports import import_path
 from catalogue.products_csv import read_products
@@ -147,17 +147,13 @@ def _snapshot(photos: Photos, groups: dict[str, str], folder: Path) -> Snapshot:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photos", type=Path)
+    add_training(parser)
     parser.add_argument("--test", nargs="+", required=True)
     parser.add_argument("--among", nargs="*", default=[])
     parser.add_argument("--train", nargs="*", default=[])
     parser.add_argument("--also", nargs="*", type=Path, default=[])
     parser.add_argument("--half", action="store_true")
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--recipe", type=Path)
-    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.photos is None:
         options.photos = photo_folder(parser)

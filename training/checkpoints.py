@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from catalogue.errors import BadInput
 from catalogue.files import write_file
+from catalogue.releases import Releases
 from training.losses import Objective
 from training.optimizing import Averaged
 
@@ -39,3 +40,12 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
         return state["history"], state["best"]
     except (RuntimeError, KeyError, ValueError, EOFError, TypeError) as error:
         raise BadInput(f"the checkpoint {path} does not fit this recipe ({error}); delete it to start again") from error
+
+
+def made_before(run: Path, kind: str, releases: Releases) -> str:
+    """The release of a kind that the very same training in `run` made, checked; empty if there is none."""
+    finished = run / "release"
+    if not finished.is_file() or finished.read_text() not in releases.names(kind):
+        return ""
+    releases.check(releases.open(finished.read_text()))
+    return finished.read_text()

@@ -12,7 +12,8 @@ from PIL import Image
 from catalogue.errors import BadInput, BadPhoto, NotFound
 from catalogue.photos import read_image
 from catalogue.releases import Published, Releases
-from training.labelled import Labelled
+from training.compare import markdown
+from training.labelled import LabelledPhoto, whole_box
 from vision.classification import Classification, classification, log_loss, probabilities
 from vision.embedder import Embedder
 from vision.measures import expected_calibration_error
@@ -60,7 +61,7 @@ def release_of(releases: Releases, task: str, name: str | None = None) -> Publis
     return found[0]
 
 
-def evaluate(embedder: Embedder, photos: Sequence[Labelled], crop: bool = True) -> Evaluation:
+def evaluate(embedder: Embedder, photos: Sequence[LabelledPhoto], crop: bool = True) -> Evaluation:
     """Classify the photos as the service does; labels are classes' names. `BadInput` lists the classes if one is none.
 
     Photos that cannot be read are named and not counted.
@@ -71,21 +72,20 @@ def evaluate(embedder: Embedder, photos: Sequence[Labelled], crop: bool = True) 
         raise BadInput(f"{', '.join(map(repr, strange[:5]))} is no class of this task; its classes are "
                        f"{', '.join(classes)}: name the folders as these are")
     truth: list[int] = []
-    kept: list[Labelled] = []
+    kept: list[LabelledPhoto] = []
     unreadable: list[str] = []
 
     def images() -> Iterator[Image.Image]:
         for photo in photos:
             try:
                 image = read_image(photo.path.read_bytes())
-                if photo.box is not None and crop:
-                    image = _cropped(image, photo.box)
+                box = whole_box(photo.box if crop else None, *image.size)
             except (OSError, BadPhoto) as error:
                 unreadable.append(f"{photo.path}: {error}")
                 continue
             truth.append(classes.index(photo.label))
             kept.append(photo)
-            yield image
+            yield image if box is None else image.crop(box)
 
     logits = embedder.embed(images()).logits
     if not kept:
@@ -93,16 +93,8 @@ def evaluate(embedder: Embedder, photos: Sequence[Labelled], crop: bool = True) 
     return _evaluation(classes, np.array(truth), logits, embedder.card.temperature, kept, tuple(unreadable))
 
 
-def _cropped(image: Image.Image, box: tuple[float, float, float, float]) -> Image.Image:
-    x0, y0, x1, y1 = max(0, int(box[0])), max(0, int(box[1])), min(image.width, round(box[2])), min(image.height,
-                                                                                                   round(box[3]))
-    if x1 - x0 < 2 or y1 - y0 < 2:
-        raise BadPhoto("its box lies outside")
-    return image.crop((x0, y0, x1, y1))
-
-
 def _evaluation(classes: tuple[str, ...], truth: np.ndarray, logits: np.ndarray, temperature: float,
-                kept: Sequence[Labelled], unreadable: tuple[str, ...]) -> Evaluation:
+                kept: Sequence[LabelledPhoto], unreadable: tuple[str, ...]) -> Evaluation:
     said = probabilities(logits, temperature)
     sure, best = said.max(1), said.argmax(1)
     wrong = np.flatnonzero(best != truth)
@@ -114,20 +106,19 @@ def _evaluation(classes: tuple[str, ...], truth: np.ndarray, logits: np.ndarray,
                       log_loss(logits, truth, temperature), mistakes, unreadable)
 
 
-def held_out_side(photos: Sequence[Labelled]) -> list[Labelled]:
+def held_out_side(photos: Sequence[LabelledPhoto]) -> list[LabelledPhoto]:
     """Those photos that their source holds out, or all where it does not part them."""
-    by_side: dict[str, list[Labelled]] = defaultdict(list)
+    by_side: dict[str, list[LabelledPhoto]] = defaultdict(list)
     for photo in photos:
         by_side[photo.side].append(photo)
     return by_side.get("val") or list(photos)
 
 
-def table(evaluation: Evaluation) -> str:
-    """The measures as a Markdown table, one line a class."""
-    from training.compare import markdown
+def class_table(classes: Sequence[str], found: Classification) -> str:
+    """The measures of each class as a Markdown table, one line a class."""
     rows = [[name, f"{one.precision:.3f}", f"{one.recall:.3f}", f"{one.low:.3f}–{one.high:.3f}", f"{one.f1:.3f}",
              f"{one.support}", f"{one.correct} / {one.support}"]
-            for name, one in zip(evaluation.classes, evaluation.found.classes, strict=True)]
+            for name, one in zip(classes, found.classes, strict=True)]
     return markdown(["class", "precision", "recall", "95 %", "F1", "support", "correct / total"], rows, 1)
 
 

@@ -15,6 +15,7 @@ from catalogue.errors import BadInput
 from catalogue.files import lock, write_file
 from catalogue.releases import Releases
 from training.batches import Labelled
+from training.checkpoints import made_before
 from training.classified import per_class
 from training.distilling import open_teacher
 from training.guard import Guarded, class_number, fit_guard, logits_of
@@ -91,7 +92,7 @@ def train_task(plan: Plan, data: TaskData, shoes: Sequence[Callable[[], Image.Im
         raise BadInput(f"filled {plan.task.filled!r} is none of the classes: {', '.join(data.classes)}")
     run = runs / f"task-{plan.task.name}-{data.digest}-{plan.digest}-{len(shoes)}"
     with lock(run / "run.lock", "this training"):
-        if before := made_before(run, releases):
+        if before := made_before(run, "task", releases):
             log.info("this task was trained on these photos before: %s", before)
             return before
         packed = packed_photos(data, plan.recipe, runs, watch.packed)
@@ -100,15 +101,6 @@ def train_task(plan: Plan, data: TaskData, shoes: Sequence[Callable[[], Image.Im
         write_file(run / "release", name.encode())
         (run / "checkpoint.pt").unlink(missing_ok=True)
         return name
-
-
-def made_before(run: Path, releases: Releases) -> str:
-    """The release that the very same training made, checked; empty if there is none."""
-    finished = run / "release"
-    if not finished.is_file() or finished.read_text() not in releases.names("task"):
-        return ""
-    releases.check(releases.open(finished.read_text()))
-    return finished.read_text()
 
 
 def packed_photos(data: TaskData, recipe: Recipe, runs: Path, watch: Callable[[int], None] | None = None) -> np.ndarray:

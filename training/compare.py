@@ -7,6 +7,7 @@ from typing import Any
 
 from catalogue.errors import BadInput
 from catalogue.releases import Published
+from training.drawings import save_drawing
 from training.recipes import Recipe
 from vision.saved import NetworkCard, read_card
 
@@ -117,10 +118,7 @@ def draw(runs: Sequence[Run], path: Path) -> None:
     left.legend(fontsize=8, loc="lower left")
     right.barh(range(len(runs)), [run.measures.get("seconds", 0) / 60 for run in runs])
     right.set(xlabel="minutes")
-    try:
-        canvas.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"the plot cannot be written to {path} ({error}); name a .png, .svg or .pdf") from error
+    save_drawing(canvas, path)
 
 
 def _words(run: Run, settings: Sequence[str]) -> str:

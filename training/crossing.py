@@ -13,9 +13,10 @@ import numpy as np
 from catalogue.errors import BadInput
 from catalogue.files import lock, write_file
 from catalogue.releases import Releases
-from training.classified import per_class
+from training.classified import class_table, per_class
 from training.classify import NOBODY, Plan, Watch, fit_rows, packed_photos
 from training.compare import markdown
+from training.drawings import save_drawing
 from training.folds import folds_of, hold_out
 from training.task_data import TaskData
 from training.task_report import draw_confusion_on
@@ -124,11 +125,7 @@ def table(found: Sequence[Crossed]) -> str:
              f"{one.parameters:,}", f"{one.seconds:.0f}"] for one in found]
     parts = [markdown(head, rows, 1)]
     for one in found:
-        lines = [[name, f"{score.precision:.3f}", f"{score.recall:.3f}", f"{score.low:.3f}–{score.high:.3f}",
-                  f"{score.f1:.3f}", f"{score.support}", f"{score.correct} / {score.support}"]
-                 for name, score in zip(one.classes, one.pooled.classes, strict=True)]
-        parts.append(f"{one.name}\n\n" + markdown(["class", "precision", "recall", "95 %", "F1", "support",
-                                                   "correct / total"], lines, 1))
+        parts.append(f"{one.name}\n\n{class_table(one.classes, one.pooled)}")
     return "\n\n".join(parts)
 
 
@@ -150,7 +147,4 @@ def draw(found: Sequence[Crossed], path: Path) -> None:
                 title=f"{len(found[0].folds)} folds")
     axes[0].set_xticklabels([one.name for one in found], rotation=20, ha="right", fontsize=8)
     axes[0].grid(alpha=0.3, axis="y")
-    try:
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"the plot cannot be written to {path} ({error}); name a .png, .svg or .pdf") from error
+    save_drawing(figure, path)

@@ -15,6 +15,7 @@ from catalogue.files import lock, write_file
 from catalogue.releases import Releases
 from training.classify import NOBODY, Plan, Watch, fit_rows, measures_of, overfitting, packed_photos
 from training.compare import markdown, setting
+from training.drawings import save_drawing
 from training.task_data import TaskData
 from vision.classification import wilson
 
@@ -162,7 +163,4 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     left.legend(fontsize=8)
     right.barh(range(len(rows)), [row.mean("seconds") / 60 for row in rows])
     right.set(xlabel="minutes")
-    try:
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"the plot cannot be written to {path} ({error}); name a .png, .svg or .pdf") from error
+    save_drawing(figure, path)

@@ -1,10 +1,11 @@
 """Labelled photos from a folder tree, a CSV or the catalogue: each one's file, label, side, box and family."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from catalogue.errors import BadInput
+from catalogue.errors import BadInput, BadPhoto
 from catalogue.photos import PhotoStore
 from catalogue.products_csv import PICTURES, photo_paths, read_csv, read_products
 from catalogue.queries import ProductPhotoRow
@@ -14,10 +15,11 @@ from training.task_file import Source
 SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "val"}
 CORNERS = ("x0", "y0", "x1", "y1")
 Box = tuple[float, float, float, float]
+WholeBox = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledPhoto:
     """One photo as its source names it; nothing of it was read yet.
 
     `side` is train, val or empty where the source does not say; `box` is (x0, y0, x1, y1) in pixels of the upright
@@ -31,8 +33,20 @@ class Labelled:
     family: str = ""
 
 
+def whole_box(box: Box | None, width: int, height: int) -> WholeBox | None:
+    """The box in whole pixels inside a photo, None where there is none; `BadPhoto` if it lies outside."""
+    if box is None:
+        return None
+    if all(map(math.isfinite, box)):
+        left, top = max(0, int(box[0])), max(0, int(box[1]))
+        right, bottom = min(width, round(box[2])), min(height, round(box[3]))
+        if right - left >= 2 and bottom - top >= 2:
+            return left, top, right, bottom
+    raise BadPhoto("its box lies outside")
+
+
 def load(source: Source, path: Path | None, catalogue: Iterable[ProductPhotoRow] = (),
-         store: PhotoStore | None = None) -> list[Labelled]:
+         store: PhotoStore | None = None) -> list[LabelledPhoto]:
     """Return the labelled photos of a source, in a stable order; `path` is where it lies, None for the catalogue."""
     if path is None:
         found = list(_of_catalogue(catalogue, store, source.attribute)) if store is not None else []
@@ -41,7 +55,7 @@ def load(source: Source, path: Path | None, catalogue: Iterable[ProductPhotoRow]
     elif source.kind == "csv" or path.suffix.lower() == ".csv":
         found = list(_of_csv(path))
     elif source.kind == "aihub":
-        found = [Labelled(*one) for one in read_aihub(path, source.attribute)]
+        found = [LabelledPhoto(*one) for one in read_aihub(path, source.attribute)]
     elif source.kind == "catalogue":
         found = list(_of_products(path, source.attribute))
     else:
@@ -60,14 +74,14 @@ _WANTED = {
 }
 
 
-def _of_folders(path: Path) -> Iterator[Labelled]:
+def _of_folders(path: Path) -> Iterator[LabelledPhoto]:
     """One folder a class, or sides first; photos may lie deeper in their class's folder."""
     sides = [(SIDES[one.name.lower()], one) for one in _folders(path) if one.name.lower() in SIDES]
     for side, place in sides or [("", path)]:
         for folder in _folders(place):
             for photo in sorted(folder.rglob("*")):
                 if photo.suffix.lower() in PICTURES and not photo.name.startswith("."):
-                    yield Labelled(photo, folder.name, side)
+                    yield LabelledPhoto(photo, folder.name, side)
 
 
 def _folders(path: Path) -> list[Path]:
@@ -76,7 +90,7 @@ def _folders(path: Path) -> list[Path]:
     return sorted(one for one in path.iterdir() if one.is_dir() and not one.name.startswith("."))
 
 
-def _of_csv(path: Path) -> Iterator[Labelled]:
+def _of_csv(path: Path) -> Iterator[LabelledPhoto]:
     """Rows path,label[,split,x0,y0,x1,y1]; paths are relative to the file, or to `path` itself if that is a folder."""
     file = path / "labels.csv" if path.is_dir() else path
     for line, row in read_csv(file, ("path", "label")):
@@ -90,20 +104,20 @@ def _of_csv(path: Path) -> Iterator[Labelled]:
             box = (float(corners[0]), float(corners[1]), float(corners[2]), float(corners[3])) if any(corners) else None
         except ValueError as error:
             raise BadInput(f"{file}, line {line}: x0, y0, x1 and y1 are four numbers or all empty: {error}") from error
-        yield Labelled(file.parent / row["path"].strip(), label, SIDES.get(side, ""), box)
+        yield LabelledPhoto(file.parent / row["path"].strip(), label, SIDES.get(side, ""), box)
 
 
-def _of_catalogue(rows: Iterable[ProductPhotoRow], store: PhotoStore | None, attribute: str) -> Iterator[Labelled]:
+def _of_catalogue(rows: Iterable[ProductPhotoRow], store: PhotoStore | None, attribute: str) -> Iterator[LabelledPhoto]:
     """Photos of the catalogue by an attribute of their product (shoe_type or brand); a model is a family."""
     name = attribute or "shoe_type"
     if name not in ("shoe_type", "brand") or store is None:
         raise BadInput(f"the catalogue's attribute is shoe_type or brand, not {name!r}")
     for row in rows:
         if label := str(getattr(row, name)).strip():
-            yield Labelled(store.path(row.sha256), label, family=f"model {row.model_key}")
+            yield LabelledPhoto(store.path(row.sha256), label, family=f"model {row.model_key}")
 
 
-def _of_products(path: Path, attribute: str) -> Iterator[Labelled]:
+def _of_products(path: Path, attribute: str) -> Iterator[LabelledPhoto]:
     """Photos of a folder with a products.csv, by one of its columns; a model group is a family."""
     for row in read_products(path):
         try:
@@ -111,4 +125,4 @@ def _of_products(path: Path, attribute: str) -> Iterator[Labelled]:
         except AttributeError as error:
             raise BadInput(f"a products.csv has no column {attribute!r}; set `attribute` under [data]") from error
         for photo in photo_paths(path, row) if label else ():
-            yield Labelled(photo, label, family=f"model {row.set}/{row.model_group or row.slug}")
+            yield LabelledPhoto(photo, label, family=f"model {row.set}/{row.model_group or row.slug}")

@@ -8,6 +8,7 @@ import torch
 
 from catalogue.snapshots import SnapshotPhoto
 from vision import measures
+from vision.classification import best_temperature
 from vision.networks import Network, ServingForm
 
 MOST_QUERIES = 1000
@@ -79,19 +80,8 @@ def held_out(found: Predictions, photos: Sequence[SnapshotPhoto], classes: Seque
 
 
 def fit_temperature(logits: np.ndarray, truth: np.ndarray) -> float:
-    """Return the temperature that minimises the negative log-likelihood (Guo et al. 2017); 1 without photos to fit on.
+    """Return the temperature that calibrates logits (n, c) of classes truth (n,); 1 without photos to fit on.
 
-    logits: (n, c), truth: (n,). Searched on a grid from 1 to 8: one number, so a grid is exact enough; never below 1,
-    because held-out shop photos are easier than what people send and would make it surer than it may be.
+    Never below 1, because held-out shop photos are easier than what people send and would make it surer than it may be.
     """
-    if not len(logits):
-        return 1.0
-    grid = np.exp2(np.linspace(0, 3, 61))
-
-    def loss(temperature: float) -> float:
-        scaled = logits / temperature
-        scaled = scaled - scaled.max(axis=1, keepdims=True)
-        return float((np.log(np.exp(scaled).sum(1)) - scaled[np.arange(len(truth)), truth]).mean())
-
-    return float(min(grid, key=loss))
-
+    return best_temperature(logits, truth, least=1.0)

@@ -1,8 +1,6 @@
 """The report of one training as one HTML file: curves, a table by class, and the worst confusions as picture pairs."""
 
-import base64
 import html
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ import numpy as np
 
 from catalogue.photos import PhotoStore
 from catalogue.snapshots import SnapshotPhoto
+from training.drawings import drawing_uri
 from training.measuring import MOST_QUERIES, Predictions
 from vision.inline import STYLE, thumbnail_uri
 from vision.saved import NetworkCard
@@ -47,9 +46,7 @@ def _curves(history: Sequence[dict[str, float]]) -> str:
     right.set(xlabel="epoch", ylim=(0, 1.02))
     if right.lines:
         right.legend(fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return drawing_uri(figure)
 
 
 def _confusions(card: NetworkCard, found: Predictions, photos: Sequence[SnapshotPhoto], store: PhotoStore) -> str:

@@ -17,6 +17,7 @@ from catalogue.releases import Releases
 from catalogue.snapshots import Snapshot, SnapshotPhoto
 from training.axes import fit_colours, fit_whitening
 from training.batches import Labelled
+from training.checkpoints import made_before
 from training.distilling import open_teacher
 from training.loop import Row, Step, fit, saved_epoch
 from training.measuring import MOST_QUERIES, Predictions, class_logits, fit_temperature, held_out, predict, train_top1
@@ -52,7 +53,7 @@ def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Relea
     run = runs / f"sku-{snapshot.digest}-{recipe.digest}"
     team = join(device)
     with lock(run / "run.lock", "this training") if team.leads else nullcontext():
-        if before := team.agree(partial(_made_before, run, releases)):
+        if before := team.agree(partial(made_before, run, "network", releases)):
             log.info("this snapshot was trained with this recipe before: %s", before)
             return before
         shared = run if pixels is None else pixels / f"{snapshot.digest}-{recipe.size}-{recipe.fit}"
@@ -62,15 +63,6 @@ def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Relea
             for leftover in ("checkpoint.pt", "pixels.u8", "pixels.done"):
                 (run / leftover).unlink(missing_ok=True)
         return name
-
-
-def _made_before(run: Path, releases: Releases) -> str:
-    """The release that the very same training made, checked; empty if there is none."""
-    finished = run / "release"
-    if not finished.is_file() or finished.read_text() not in releases.names("network"):
-        return ""
-    releases.check(releases.open(finished.read_text()))
-    return finished.read_text()
 
 
 def classes_of(snapshot: Snapshot) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from catalogue.files import write_file
 from catalogue.photos import facts, read_image
 from catalogue.snapshots import NEAR_DUPLICATE_BITS
 from training.folds import hold_out, joined_groups
-from training.labelled import Labelled
+from training.labelled import LabelledPhoto, WholeBox, whole_box
 from training.task_file import Source
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class TaskPhoto:
     path: Path
     label: int
     side: str
-    box: tuple[int, int, int, int] | None
+    box: WholeBox | None
     sha256: str
     group: int
 
@@ -94,7 +94,7 @@ class TaskData:
         return dict(zip(self.classes, counts.tolist(), strict=True))
 
 
-def read_data(entries: Sequence[Labelled], source: Source, classes: Sequence[str], cache: Path,
+def read_data(entries: Sequence[LabelledPhoto], source: Source, classes: Sequence[str], cache: Path,
               watch: Callable[[int], None] | None = None, seed: int = 0) -> TaskData:
     """Read every photo; label them by `classes`, or by those found if there are none; hold some out if none are.
 
@@ -114,9 +114,12 @@ def read_data(entries: Sequence[Labelled], source: Source, classes: Sequence[str
     whole, unreadable = [], []
     for entry, label in kept:
         fact = facts_of[entry.path]
-        box = _whole_box(entry, fact) if source.crop else None
-        if wrong := fact.wrong or ("its box lies outside" if box is not None and _empty(box) else ""):
-            unreadable.append(f"{entry.path}: {wrong}")
+        try:
+            if fact.wrong:
+                raise BadPhoto(fact.wrong)
+            box = whole_box(entry.box if source.crop else None, fact.width, fact.height)
+        except BadPhoto as error:
+            unreadable.append(f"{entry.path}: {error}")
         else:
             whole.append((entry, known.index(label), fact, box))
     return _grouped(known, whole, tuple(unreadable), dict(strange), source, seed)
@@ -172,21 +175,7 @@ def _facts(path: Path) -> Facts:
         return Facts(wrong=error.strerror or str(error) if isinstance(error, OSError) else str(error))
 
 
-def _whole_box(entry: Labelled, fact: Facts) -> tuple[int, int, int, int] | None:
-    """The box in whole pixels inside the photo; None where there is none."""
-    if entry.box is None or fact.wrong:
-        return None
-    if not all(np.isfinite(entry.box)):
-        return (0, 0, 0, 0)
-    x0, y0, x1, y1 = entry.box
-    return max(0, int(x0)), max(0, int(y0)), min(fact.width, round(x1)), min(fact.height, round(y1))
-
-
-def _empty(box: tuple[int, int, int, int]) -> bool:
-    return box[2] - box[0] < 2 or box[3] - box[1] < 2
-
-
-def _grouped(classes: tuple[str, ...], whole: list[tuple[Labelled, int, Facts, tuple[int, int, int, int] | None]],
+def _grouped(classes: tuple[str, ...], whole: list[tuple[LabelledPhoto, int, Facts, WholeBox | None]],
              unreadable: tuple[str, ...], skipped: Mapping[str, int], source: Source, seed: int) -> TaskData:
     if unreadable:
         log.warning("%d of %d photos cannot be read and are left out: %s%s", len(unreadable),

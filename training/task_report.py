@@ -1,14 +1,13 @@
 """The report of a task's training as one HTML file: measures, classes, confusions, curves, the worst mistakes."""
 
-import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from training.drawings import drawing_uri
 from training.task_data import TaskData
 from training.task_file import Task
 from vision.classification import Classification, classification, probabilities
@@ -37,8 +36,8 @@ def write_task_report(path: Path, task: Task, card: NetworkCard, history: Sequen
 <h1>Task {task.name}</h1><p>{html.escape(task.about)}<p>{said_of(found)}; photos {card.snapshot}.
 {f'<p class="warn">{html.escape(warning)}' if warning else ''}{_left_out(data, card)}
 <h2>By class</h2>{class_table(data.classes, found, train)}
-<h2>Confusion matrix</h2><img alt="confusion matrix" src="{picture_uri(draw_confusion(data.classes, found))}">
-<h2>Curves</h2><img alt="loss and accuracy by epoch" src="{picture_uri(draw_curves(history))}">
+<h2>Confusion matrix</h2><img alt="confusion matrix" src="{drawing_uri(draw_confusion(data.classes, found))}">
+<h2>Curves</h2><img alt="loss and accuracy by epoch" src="{drawing_uri(draw_curves(history))}">
 <h2>Worst mistakes</h2>{_mistakes(card, data, logits, val)}
 <h2>Measures</h2><table>{measures}</table><h2>Recipe</h2><table>{settings}</table>
 """, encoding="utf-8")
@@ -101,13 +100,6 @@ def draw_curves(history: Sequence[Mapping[str, float]]) -> "Figure":
         axes.set(xlabel="epoch", ylabel=word)
         axes.legend(fontsize=8)
     return figure
-
-
-def picture_uri(figure: "Figure") -> str:
-    """A drawing as the `src` of an `img`."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _mistakes(card: NetworkCard, data: TaskData, logits: np.ndarray, val: np.ndarray) -> str:

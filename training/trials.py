@@ -9,6 +9,7 @@ import tomli_w
 from optuna.trial import FrozenTrial, TrialState
 
 from training.compare import figure, markdown, setting
+from training.drawings import save_drawing
 from training.recipes import Recipe
 from training.space import Space
 from training.tune import why
@@ -62,7 +63,7 @@ def draw(found: Sequence[FrozenTrial], path: Path) -> None:
         right.step(numbers, [max(values[:at + 1]) for at in range(len(values))], where="post", label="best so far")
         right.legend(fontsize=8)
     right.set(xlabel="trial")
-    canvas.savefig(path, dpi=110)
+    save_drawing(canvas, path)
 
 
 def recipe_text(best: FrozenTrial, recipe: Recipe, found: Sequence[FrozenTrial]) -> str:

@@ -52,6 +52,12 @@ class Embedder:
         vectors, logits = self.runtime.run(pixels)
         return Embedded(vectors, logits)
 
+    def in_batches(self, pixels: np.ndarray, most: int) -> Embedded:
+        """Embed preprocessed pixels uint8 (n, size, size, 3), n ≥ 1, at most so many at once."""
+        parts = [self.run(pixels[start:start + most]) for start in range(0, len(pixels), most)]
+        return Embedded(np.concatenate([part.vectors for part in parts]),
+                        np.concatenate([part.logits for part in parts]))
+
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Return class probabilities (n, c): softmax of the logits at the network's calibrated temperature."""
         scaled = logits / self.card.temperature

@@ -97,7 +97,7 @@ def promote_gated(stores: Stores, slot: str, name: str, force: bool) -> str:
 def _gate_task(stores: Stores, candidate: Published, live: str | None, force: bool) -> list[str]:
     """Open the candidate as a worker would (forced or not: what cannot serve must not be live), and compare it."""
     from app.live_tasks import open_task
-    from vision.task_gate import check_first, check_next
+    from training.task_gate import check_first, check_next
     open_task(stores, candidate)
     if force:
         return []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.progress import counting
+from app.progress import counting, stepping
 from app.wiring import Stores
 from catalogue.errors import BadInput
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from training.classify import Plan, Watch
-    from training.labelled import Labelled
+    from training.labelled import LabelledPhoto
     from training.task_data import TaskData
     from training.task_file import Task
 
@@ -40,7 +40,7 @@ def task_named(stores: Stores, name: str) -> "Task":
         return Task(name)
 
 
-def labelled(stores: Stores, found: "Task", data: Path | None) -> "list[Labelled]":
+def labelled(stores: Stores, found: "Task", data: Path | None) -> "list[LabelledPhoto]":
     """The labelled photos of a task, as their source names them."""
     from training.classified import data_path
     from training.labelled import load
@@ -62,7 +62,7 @@ def kind_of(kind: str, path: Path) -> str:
     return kind if kind not in there or there[kind]() else "folders"
 
 
-def under_classes(entries: "list[Labelled]", found: "Task", data: Path | None) -> "list[Labelled]":
+def under_classes(entries: "list[LabelledPhoto]", found: "Task", data: Path | None) -> "list[LabelledPhoto]":
     """The photos under the names of a task's classes; those of other labels are left out if its file says so, but
     never a folder: one that no class is called after is a mistake."""
     source = found.data
@@ -113,9 +113,5 @@ def shoes_of(stores: Stores, found: "Task") -> "list[Callable[[], Image.Image]]"
 def watching() -> "Iterator[Watch]":
     """Progress bars for one training after the other."""
     from training.classify import Watch
-    from training.loop import Step
     with counting("prepare photos") as packed, counting("train", unit="step") as stepped:
-        def step(now: Step) -> None:
-            stepped((now.epoch - 1) * now.steps + now.step, now.epochs * now.steps, epoch=f"{now.epoch}/{now.epochs}",
-                    loss=f"{now.loss:.3f}", photos_per_s=round(now.photos_per_s))
-        yield Watch(packed, step)
+        yield Watch(packed, stepping(stepped))

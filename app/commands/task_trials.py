@@ -1,6 +1,5 @@
 """`solesearch task cross-validate` and `compare`: several trainings of one task, in one table and one picture."""
 
-import json
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +9,9 @@ import click
 
 from app.commands.task_options import AS_JSON, CHANGES, DATA, RECIPE, prepared, watching
 from app.settings import read_settings
+from app.tables import show_table
 from app.wiring import open_stores, training_device
 from catalogue.errors import BadInput
-from catalogue.files import write_file
 
 if TYPE_CHECKING:
     from training.classify import Plan
@@ -60,10 +59,7 @@ def cross_validate(name: str, folds: int, data: Path | None, recipe_file: Path |
             found.append(crossing.cross_validate(word, one, photos, folds, stores.runs, device, stores.releases, watch))
     if picture is not None:
         crossing.draw(found, picture)
-    if out is not None:
-        write_file(out, f"{crossing.table(found)}\n".encode())
-    click.echo(json.dumps({"task": name, "networks": [one.as_dict() for one in found]}) if as_json
-               else crossing.table(found))
+    show_table(crossing.table(found), {"task": name, "networks": [one.as_dict() for one in found]}, out, as_json)
 
 
 @click.command()
@@ -107,9 +103,7 @@ def compare(name: str, grid: Path | None, vary: tuple[str, ...], data: Path | No
             rows.append(grids.train_cell(cell, one, photos, seeds, stores.runs, device, stores.releases, watch))
     if picture is not None:
         grids.draw(rows, picture)
-    if out is not None:
-        write_file(out, f"{grids.table(rows)}\n".encode())
-    click.echo(json.dumps({"task": name, "rows": [row.as_dict() for row in rows]}) if as_json else grids.table(rows))
+    show_table(grids.table(rows), {"task": name, "rows": [row.as_dict() for row in rows]}, out, as_json)
 
 
 def _changed(plan: "Plan", recipe_file: Path | None, changes: tuple[str, ...]) -> "Plan":

@@ -108,8 +108,8 @@ def evaluate(name: str, release: str | None, data: Path | None, as_json: bool) -
 
     Labels are matched to the task's classes by name. Where the photos lie in train/ and val/, val/ is measured.
     """
+    from training.classified import class_table, held_out_side, release_of
     from training.classified import evaluate as measured
-    from training.classified import held_out_side, release_of, table
     from training.task_report import said_of
     stores = open_stores(read_settings())
     found = release_of(stores.releases, name, release)
@@ -119,7 +119,7 @@ def evaluate(name: str, release: str | None, data: Path | None, as_json: bool) -
     if as_json:
         click.echo(json.dumps({"task": name, "release": found.name, **said.as_dict()}))
         return
-    click.echo(f"{found.name}: {said_of(said.found)}, ece {said.ece:.3f}\n{table(said)}")
+    click.echo(f"{found.name}: {said_of(said.found)}, ece {said.ece:.3f}\n{class_table(said.classes, said.found)}")
     for one in said.mistakes[:5]:
         click.echo(f"{one['photo']}: {one['is']}, taken for {one['taken_for']} ({one['probability']:.2f})")
     if said.unreadable:

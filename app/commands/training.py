@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.progress import counting
+from app.progress import counting, stepping
 from app.settings import read_settings
+from app.tables import show_table
 from app.wiring import Stores, open_stores, training_device
 from catalogue.files import write_file
 from catalogue.snapshots import SPLITS, SplitShares, open_snapshot, take_snapshot
@@ -83,21 +84,16 @@ def compare(names: tuple[str, ...], as_json: bool, picture: Path | None, out: Pa
     releases = open_stores(read_settings()).releases
     found = [releases.open(name) for name in names] or releases.all("network")[::-1] or [releases.newest("network")]
     runs = [run_of(release) for release in found]
-    if out is not None:
-        write_file(out, f"{table(runs)}\n".encode())
     if picture is not None:
         draw(runs, picture)
-    click.echo(json.dumps({"runs": records(runs)}) if as_json else table(runs))
+    show_table(table(runs), {"runs": records(runs)}, out, as_json)
 
 
 def train_with_bars(stores: Stores, snapshot: "Snapshot", recipe: "Recipe") -> str:
     """Train with progress bars; return the network release's name."""
-    from training.loop import Step
     from training.sku import Watch
     from training.sku import train as train_sku
     device = training_device(stores.settings)
     with counting("prepare photos", len(snapshot.photos)) as packed, counting("train", unit="step") as stepped:
-        def step(now: Step) -> None:
-            stepped((now.epoch - 1) * now.steps + now.step, now.epochs * now.steps, epoch=f"{now.epoch}/{now.epochs}",
-                    loss=f"{now.loss:.3f}", photos_per_s=round(now.photos_per_s))
-        return train_sku(snapshot, recipe, stores.photos, stores.releases, stores.runs, device, Watch(packed, step))
+        return train_sku(snapshot, recipe, stores.photos, stores.releases, stores.runs, device,
+                         Watch(packed, stepping(stepped)))

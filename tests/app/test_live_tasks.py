@@ -15,7 +15,7 @@ from app.live_tasks import LiveTasks, open_task
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadRelease, GateRefused, NotFound
 from tests.app.classifiers import by_colour, publish_colours, publish_network
-from vision.task_gate import check_first, check_next
+from training.task_gate import check_first, check_next
 
 GOOD = {"accuracy": 0.95, "accuracy_low": 0.93, "accuracy_high": 0.97, "balanced_accuracy": 0.9, "photos": 500}
 

@@ -15,7 +15,7 @@ from app.commands.task_options import kind_of, under_classes
 from app.wiring import Stores, embedder_of, open_stores
 from catalogue.photos import read_image
 from tests.conftest import encoded
-from training.labelled import Labelled
+from training.labelled import LabelledPhoto
 from training.task_file import find_task
 
 QUICK = ("--set", "size=32", "--set", "epochs=2", "--set", "backbone=cnn3", "--set", "batch=8")
@@ -130,7 +130,7 @@ def test_a_folder_is_read_as_one_whatever_the_task_reads(tmp_path: Path) -> None
     (tmp_path / "1.json").write_text("{}")
     assert kind_of("aihub", tmp_path) == "aihub"
     found = find_task("shoe-type", Path("none"))
-    strange = [Labelled(tmp_path, "Heels"), Labelled(tmp_path, "boats")]
+    strange = [LabelledPhoto(tmp_path, "Heels"), LabelledPhoto(tmp_path, "boats")]
     assert [one.label for one in under_classes(strange, found, tmp_path)] == ["heels", "boats"]
     assert [one.label for one in under_classes(strange, found, None)] == ["heels"]
 

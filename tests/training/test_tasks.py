@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from app.wiring import Stores
-from catalogue.errors import BadInput, NotFound
+from catalogue.errors import BadInput, BadPhoto, NotFound
 from catalogue.queries import ProductPhotoRow
 from tests.conftest import encoded, picture
 from training.aihub import parse_json, parse_xml
 from training.folds import draw, folds_of, hold_out, joined_groups
 from training.guard import fit_guard, threshold_for
-from training.labelled import load
+from training.labelled import load, whole_box
 from training.multiplying import multiplied, plan, read_multiply
 from training.recipes import Recipe
 from training.task_data import read_data
@@ -262,3 +262,11 @@ def test_a_guard_refuses_no_more_than_it_may() -> None:
 
 def test_a_task_recipe_is_not_that_of_products() -> None:
     assert recipe_of(find_task("garment", Path("none"))) != Recipe()
+
+
+def test_a_box_is_cut_to_the_photo_or_refused() -> None:
+    assert whole_box(None, 10, 10) is None
+    assert whole_box((-3.2, 2.9, 40, 9.6), 20, 10) == (0, 2, 20, 10)
+    for lost in ((30, 0, 40, 9), (5, 5, 5.5, 9), (float("nan"), 0, 9, 9), (0, 0, float("inf"), 9)):
+        with pytest.raises(BadPhoto, match="outside"):
+            whole_box(lost, 20, 10)
