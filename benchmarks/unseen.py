@@ -1,14 +1,15 @@
 """Recall on products that training never saw, leave one photo out, among thousands of others.
 
     python -m benchmarks.unseen --test SET … --among SET … [--photos DIR] [--train SET …] [--also DIR …]
-                                [--half] [--data DIR] [--recipe FILE] [--set NAME=VALUE …] [--json]
+                                [--half] [--hold-out N] [--data DIR] [--recipe FILE] [--set NAME=VALUE …] [--json]
 
 DIR holds a `products.csv` and `<set>/<slug>/<n>.jpg`; without it SOLESEARCH_TEST_PHOTOS/shoes is used. Each photo of
 the `--test` sets asks the others of its product among all those of the `--among` sets. Trained on is every set that is
 not a test set, or those named by `--train`, and every folder given by `--also` (rendered shoes, say); `--half` keeps
-half of the products asked among out of training. `--data` keeps the data folder, so that a killed run goes on. In the
-same run stand a colour histogram, the network untrained and, if the recipe starts from weights, as it started.
-Intervals are 95 %, by bootstrap over products.
+half of the products asked among out of training. `--hold-out` keeps one photo out of each of N trained products that
+have three or more: the class head names it and the index finds it, side by side. `--data` keeps the data folder, so
+that a killed run goes on. In the same run stand a colour histogram, the network untrained and, if the recipe starts
+from weights, as it started. Intervals are 95 %, by bootstrap over products.
 """
 
 import argparse
@@ -35,18 +36,20 @@ from index.build import embed_photos
 from training.recipes import Recipe, read_recipe
 from training.sku import Watch, train
 from vision.measures import retrieval
+from vision.saved import read_card
 
 CHUNK = 2000
 
 
 @dataclass(frozen=True)
 class Photos:
-    """All photos, and which of them (n,) are asked, are asked among, and are trained on."""
+    """All photos, and which of them (n,) are asked, are asked among, are trained on, are new photos of what is."""
 
     rows: Sequence[ProductPhotoRow]
     test: np.ndarray
     among: np.ndarray
     trained: np.ndarray
+    held_out: np.ndarray
 
     @property
     def gallery(self) -> np.ndarray:
@@ -87,7 +90,22 @@ def gathered(stores: Stores, options: argparse.Namespace) -> Photos:
     if options.half:
         distractors = np.unique(of_row[among & ~test])
         trained &= ~np.isin(of_row, np.random.default_rng(0).permutation(distractors)[::2])
-    return Photos(rows, test, among & ~test, trained)
+    held_out = held_out_of(rows, trained, options.hold_out)
+    return Photos(rows, test, among & ~test, trained & ~held_out, held_out)
+
+
+def held_out_of(rows: Sequence[ProductPhotoRow], trained: np.ndarray, count: int) -> np.ndarray:
+    """Mark one photo (n,) of each of `count` products with three trained photos or more; none has a near-duplicate."""
+    groups = near_duplicate_groups(rows)
+    _, of_group, shown = np.unique([groups[row.sha256] for row in rows], return_inverse=True, return_counts=True)
+    _, of_row = np.unique([row.product_id for row in rows], return_inverse=True)
+    alone = trained & (shown[of_group] == 1) & (np.bincount(of_row, trained)[of_row] >= 3)
+    random = np.random.default_rng(0)
+    candidates = random.permutation(np.flatnonzero(alone))
+    one_each = candidates[np.unique(of_row[candidates], return_index=True)[1]]
+    marked = np.zeros(len(rows), bool)
+    marked[random.permutation(one_each)[:count]] = True
+    return marked
 
 
 def _imported(stores: Stores, folder: Path, sets: Sequence[str]) -> set[int]:
@@ -124,7 +142,10 @@ def measured(stores: Stores, photos: Photos, recipe: Recipe) -> tuple[dict[str, 
     distractors = np.flatnonzero(photos.among)
     return found, {"gallery": len(rows), "distractors": len(distractors),
                    "distractors trained on": int(photos.trained[distractors].sum()),
-                   "photos trained on": int(photos.trained.sum()),
+                   "photos trained on": int(photos.trained.sum()), "classes": len(read_card(release.folder).classes),
+                   "held out": int(photos.held_out.sum()), **{
+                       name: round(value, 3) for name, value in release.manifest["measures"].items()
+                       if name.startswith("val_")},
                    "training seconds": round(release.manifest["measures"]["seconds"]), "with packing": round(took)}
 
 
@@ -138,10 +159,12 @@ def _baselines(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe) 
 def _snapshot(photos: Photos, groups: dict[str, str], folder: Path) -> Snapshot:
     """What is trained on, with the queries as `unseen`, so that the curves show them; nothing is chosen by them."""
     chosen = tuple(SnapshotPhoto(row.sha256, row.product_id, row.product_key, row.model_key, row.shoe_type,
-                                 groups[row.sha256], "train" if trained else "unseen")
-                   for row, trained, test in zip(photos.rows, photos.trained, photos.test, strict=True)
-                   if trained or test)
-    name = f"unseen-{int(photos.trained.sum())}-{int(photos.test.sum())}"
+                                 groups[row.sha256], "train" if trained else "unseen" if test else "val")
+                   for row, trained, test, held_out in zip(photos.rows, photos.trained, photos.test, photos.held_out,
+                                                           strict=True)
+                   if trained or test or held_out)
+    counts = [int(part.sum()) for part in (photos.trained, photos.test, photos.held_out)]
+    name = "-".join(map(str, ("unseen", *counts[:2 if not counts[2] else 3])))
     return Snapshot(name, folder / name, chosen)
 
 
@@ -153,6 +176,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--train", nargs="*", default=[])
     parser.add_argument("--also", nargs="*", type=Path, default=[])
     parser.add_argument("--half", action="store_true")
+    parser.add_argument("--hold-out", type=int, default=0)
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
     if options.photos is None:

@@ -22,9 +22,11 @@ class Predictions:
     best: np.ndarray
 
 
-def predict(network: Network, packed: np.ndarray, rows: Sequence[int], device: torch.device) -> Predictions:
-    """Run the network, unaugmented and in float32, over these rows of packed pixels (N, s, s, 4)."""
-    parts = [(vectors, np.argsort(-logits, axis=1)[:, :5]) for vectors, logits in _run(network, packed, rows, device)]
+def predict(network: Network, packed: np.ndarray, rows: Sequence[int], device: torch.device,
+            bf16: bool = False) -> Predictions:
+    """Run the network, unaugmented, over these rows of packed pixels (N, s, s, 4), its trunk in bf16 if asked."""
+    parts = [(vectors, np.argsort(-logits, axis=1)[:, :5])
+             for vectors, logits in _run(network, packed, rows, device, bf16=bf16)]
     return Predictions(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))
 
 
@@ -35,8 +37,8 @@ def class_logits(network: Network, packed: np.ndarray, rows: Sequence[int], devi
 
 
 def _run(network: Network, packed: np.ndarray, rows: Sequence[int], device: torch.device,
-         batch: int = 128) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    serving = ServingForm(network)
+         batch: int = 128, bf16: bool = False) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    serving = ServingForm(network, bf16)
     was_training = network.training
     network.eval()
     with torch.inference_mode():

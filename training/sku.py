@@ -19,7 +19,7 @@ from training.axes import fit_colours, fit_whitening
 from training.batches import Labelled
 from training.checkpoints import made_before
 from training.distilling import open_teacher
-from training.loop import Row, Step, fit, saved_epoch
+from training.loop import Row, Step, fit, saved_epoch, use_bf16
 from training.measuring import MOST_QUERIES, Predictions, class_logits, fit_temperature, held_out, predict, train_top1
 from training.parallel import Team, join
 from training.pixels import pack
@@ -108,7 +108,7 @@ def _publish(network: Network, recipe: Recipe, snapshot: Snapshot, classes: tupl
              history: list[Row], store: PhotoStore, releases: Releases, device: torch.device) -> str:
     """Measure the fitted network on all photos and write its release; return the release's name."""
     photos, number = snapshot.photos, {key: at for at, key in enumerate(classes)}
-    found = predict(network, packed, range(len(photos)), device)
+    found = predict(network, packed, range(len(photos)), device, use_bf16(recipe.precision, device))
     val = [row for row, photo in enumerate(photos) if photo.split == "val" and photo.product_key in number]
     val = val[:MOST_QUERIES]
     truth = np.array([number[photos[row].product_key] for row in val], dtype=int)

@@ -46,7 +46,7 @@ class Website:
         return CrawlSettings(
             **{
                 "delay_s": 0,
-                "timeout_s": 2,
+                "timeout_s": 20,
                 "retries": 1,
                 "max_retry_wait_s": 0.05,
                 "allow_hosts": frozenset([self.host]),

@@ -21,7 +21,8 @@ from tests.crawler.hostile import Behave, HostileShop, opened
 from tests.postgres import Cluster
 
 GOOD = tuple(f"good-{number}" for number in range(8))
-_TIME_ENOUGH = {"timeout_s": 20.0, "total_timeout_s": 20.0}
+# For shops that answer a byte at a time; where nothing is slow, a test must not fail because its machine is.
+HASTE_S = 2.0
 SOME = tuple(f"bad-{number}" for number in range(6))
 
 
@@ -36,8 +37,8 @@ class Ordeal:
 
     def settings(self, **changes: Any) -> CrawlSettings:
         return CrawlSettings(**{
-            "delay_s": 0, "timeout_s": 0.8, "total_timeout_s": 0.8, "retries": 0, "max_retry_wait_s": 0.1,
-            "max_minutes": 0.5, "max_errors": 100, "photo_days": 0, "max_page_bytes": 500_000,
+            "delay_s": 0, "timeout_s": 20, "total_timeout_s": 20, "retries": 0, "max_retry_wait_s": 0.1,
+            "max_minutes": 2, "max_errors": 100, "photo_days": 0, "max_page_bytes": 500_000,
             "max_sitemap_bytes": 700_000, "max_photo_bytes": 600_000,
             "allow_hosts": frozenset([self.bad.host, self.good.host]), **changes})
 
@@ -53,14 +54,13 @@ class Ordeal:
 
     def make_peace(self) -> None:
         """The first crawl of both shops, from which nothing may be lost."""
-        for first in self._both(**_TIME_ENOUGH):
+        for first in self._both():
             assert first.complete and first.failures == {}
         self.peace = self.kept()
 
     def _both(self, **changes: Any) -> tuple[CrawlReport, CrawlReport]:
         with ThreadPoolExecutor(1) as pool:
-            # The healthy shop gets time enough on a busy machine: it is the other one that is put to the test.
-            beside = pool.submit(self._crawl, 2, **_TIME_ENOUGH)
+            beside = pool.submit(self._crawl, 2)
             return self._crawl(1, **changes), beside.result()
 
     def _crawl(self, number: int, **changes: Any) -> CrawlReport:

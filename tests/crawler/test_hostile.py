@@ -3,7 +3,7 @@
 from app.wiring import Stores
 from tests.crawler import hostile
 from tests.crawler.hostile import drip, endless, give, hang_up, redirect
-from tests.crawler.ordeal import at_peace
+from tests.crawler.ordeal import HASTE_S, at_peace
 
 
 def bad(*names: str) -> tuple[str, ...]:
@@ -15,7 +15,7 @@ def test_slow_answers_are_left_when_their_time_is_up(stores: Stores) -> None:
             "gzip": hostile.DRIPPING_GZIP, "gzips": hostile.EMPTY_GZIPS}
     with at_peace(stores, bad("fine", *slow)) as ordeal:
         ordeal.misbehave(**slow)
-        report = ordeal.crawl()
+        report = ordeal.crawl(total_timeout_s=HASTE_S)
         ordeal.expect(fine="done", **dict.fromkeys(slow, "failed: time was up"))
         assert (report.stopped, report.counters["failed"], report.counters["same"]) == ("", len(slow), 1)
         ordeal.nothing_is_lost()
@@ -26,7 +26,7 @@ def test_a_photo_that_drips_is_kept_as_it_was(stores: Stores) -> None:
         ordeal.bad.trouble["/i/bad-0*"] = hostile.DRIPPING_HEADERS
         ordeal.bad.trouble["/i/bad-1*"] = drip()
         ordeal.bad.trouble["/i/bad-2*"] = hostile.DRIPPING_CHUNKS
-        report = ordeal.crawl()
+        report = ordeal.crawl(total_timeout_s=HASTE_S)
         assert (report.counters["same"], report.counters["photos_failed"]) == (6, 3)
         assert "time was up" in str(report.failures)
         ordeal.nothing_is_lost()
@@ -66,7 +66,7 @@ def test_answers_without_end_are_cut_off(stores: Stores) -> None:
     with at_peace(stores, bad("page", "lost", "packed", "photo")) as ordeal:
         ordeal.misbehave(page=endless(), lost=endless(status=404), packed=hostile.bomb(hostile.HTML))
         ordeal.bad.trouble["/i/bad-photo*"] = endless("image/jpeg", hostile.picture("a"))
-        report = ordeal.crawl(total_timeout_s=20)
+        report = ordeal.crawl()
         # The beginning of a 404 says enough, whatever follows it.
         ordeal.expect(page="failed: larger than 500,000 bytes", packed="failed: larger than 500,000 bytes", lost="gone",
                       photo="done: larger than 600,000 bytes")

@@ -46,7 +46,7 @@ def crawl_shooting(ordeal: Ordeal, whom: str) -> CrawlReport:
             os.kill(shot[0], signal.SIGKILL)
 
     try:
-        return crawl(ordeal.stores.database, ordeal.stores.photos, 1, ordeal.settings(total_timeout_s=20), watch,
+        return crawl(ordeal.stores.database, ordeal.stores.photos, 1, ordeal.settings(), watch,
                      locks=ordeal.stores.settings.data_dir / "locks", apart=True)
     finally:
         assert len(shot) == 1

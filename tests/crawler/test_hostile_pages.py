@@ -64,7 +64,7 @@ def test_photos_that_lie_or_are_cut(stores: Stores) -> None:
                 "svg": give('<svg onload="alert(1)"/>', "image/svg+xml"), "empty": give(b"", "image/jpeg"),
                 "tiny": give(hostile.picture("t", side=1), "image/jpeg"), "fine": give(photo, "text/html")}.items():
             ordeal.bad.trouble[f"/i/bad-{name}*"] = behave
-        report = ordeal.crawl(total_timeout_s=20)
+        report = ordeal.crawl()
         assert report.complete and report.counters["same"] == len(names) - 1
         assert (report.counters["photos_bad"], report.counters["photos_failed"]) == (6, 1)
         assert {event.kind for event in report.events} == {"photos"}, report.events
@@ -87,7 +87,7 @@ def test_pages_of_broken_bytes_are_read_as_far_as_they_go(stores: Stores) -> Non
             attributes=give(b"<p " + b" ".join(b"a%d=b" % number for number in range(40_000)) + b">"
                             + page("bad-attributes")),
             unclosed=give(page("bad-unclosed") + b"<!--" + b"<a href=" * 30_000))
-        report = ordeal.crawl(max_page_bytes=8_000_000, total_timeout_s=20, max_minutes=2)
+        report = ordeal.crawl(max_page_bytes=8_000_000, max_minutes=2)
         assert not report.stopped and "failed" not in report.counters
         assert report.counters["same"] >= 6 and report.counters.get("new", 0) == 0
         ordeal.bad.trouble.clear()
@@ -103,13 +103,13 @@ def test_pages_of_ten_megabytes_are_left_or_read(stores: Stores) -> None:
         ordeal.misbehave(text=ten("text", "shoes and more shoes "), tags=ten("tags", "<b>"),
                          links=ten("links", '<a href="/p/bad-text">shoe</a>'),
                          data=ten("data", f"<script>{json.dumps(['shoe'] * 99)}</script>"))
-        report = ordeal.crawl(max_page_bytes=8_000_000, total_timeout_s=20)
+        report = ordeal.crawl(max_page_bytes=8_000_000)
         ordeal.expect(**dict.fromkeys(("text", "tags", "links", "data"), "failed: larger than 8,000,000 bytes"))
         assert report.counters["failed"] == 4
         ordeal.nothing_is_lost()
         ordeal.misbehave(tags=give(ordeal.bad.page("bad-tags")), links=give(ordeal.bad.page("bad-links")),
                          data=give(ordeal.bad.page("bad-data")))
-        again = ordeal.crawl_alone(max_page_bytes=20_000_000, total_timeout_s=20, max_minutes=2)
+        again = ordeal.crawl_alone(max_page_bytes=20_000_000, max_minutes=2)
         assert again.counters["same"] == 4
         ordeal.nothing_is_lost()
 

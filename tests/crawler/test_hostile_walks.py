@@ -165,7 +165,7 @@ def test_answers_that_are_no_product_lists(stores: Stores) -> None:
             ordeal.configure(adapter=adapter, start=[ordeal.bad.url("/list")])
             for kind, behave in answers.items():
                 ordeal.bad.trouble["/list"] = behave
-                report = ordeal.crawl_alone(max_feed_bytes=500_000, total_timeout_s=20)
+                report = ordeal.crawl_alone(max_feed_bytes=500_000)
                 assert not report.complete and not report.stopped, (adapter, kind)
                 assert report.failures and "please report" not in str(report.failures), (adapter, kind, report.failures)
         ordeal.nothing_is_lost()
