@@ -24,6 +24,7 @@ COMMANDS = {
     "index": ("app.commands.indexing", "Build, add to and evaluate the search index."),
     "promote": ("app.commands.releases", "Make a release live, if it measures no worse than what is."),
     "rollback": ("app.commands.releases", "Make the former release live again."),
+    "demote": ("app.commands.releases", "Take a task's release down; nothing takes its place."),
     "releases": ("app.commands.releases", "List releases and slots; prune old ones."),
     "retrain": ("app.commands.retraining", "Snapshot, train, build, gate and promote in one go."),
     "identify": ("app.commands.photos", "Name the shoe in a photo, as the service would."),

@@ -162,6 +162,18 @@ class Releases:
             return list(session.scalars(select(Release.name).join(Segment, Segment.release_id == Release.id)
                                         .where(Segment.index_id == base).order_by(Segment.id)))
 
+    def whole_segments(self, index: str) -> list[Published]:
+        """The segments that add to an index and are whole, oldest first; of a damaged one the log tells."""
+        found = []
+        for name in self.segments(index):
+            try:
+                segment = self.open(name)
+                self.check(segment)
+                found.append(segment)
+            except (BadRelease, NotFound) as error:
+                log.warning("left out: %s", error)
+        return found
+
     def slots(self) -> dict[str, tuple[str, str | None]]:
         """Each slot's live release and the one before it."""
         with Session(self.engine.execution_options(readonly=True)) as session:
@@ -196,6 +208,18 @@ class Releases:
             raise NothingLive(f"slot {slot!r} has no former release to roll back to")
         self.promote(slot, row[1])
         return row[1]
+
+    def demote(self, slot: str) -> str:
+        """Leave a task's slot empty, and return what was live in it; the index is only ever replaced."""
+        if slot == "index":
+            raise BadInput("the index is not taken down but replaced: promote or roll back another release of it")
+        with Session(self.engine) as session, session.begin():
+            live = session.get(Live, slot, with_for_update=True)
+            if live is None:
+                raise NothingLive(f"nothing is live in slot {slot!r}")
+            name = live.release.name
+            session.delete(live)
+        return name
 
     def prune(self, keep: int = 2) -> list[str]:
         """Delete all but the live, the former, the newest `keep` of each kind (of tasks: of each task), the networks

@@ -10,7 +10,7 @@ from PIL import Image
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from catalogue.errors import BadPhoto, BadRelease, NotFound
+from catalogue.errors import BadPhoto, NotFound
 from catalogue.files import lock
 from catalogue.gallery_items import merged, note_changes, register
 from catalogue.photos import PhotoStore
@@ -48,7 +48,7 @@ def add(database: Engine, store: PhotoStore, releases: Releases, index: Publishe
         with Session(database) as session, session.begin():
             note_changes(session)
         names = releases.segments(index.name)
-        held = _held(releases, index, names)
+        held = _held(releases, index)
         lacking = _lacking(database, held)
         fold = len(names) >= MOST_SEGMENTS
         vectors = _known_vectors(held, {row.sha256 for row in lacking}, fold)
@@ -76,7 +76,7 @@ def add(database: Engine, store: PhotoStore, releases: Releases, index: Publishe
 
 def lacking_photos(database: Engine, releases: Releases, index: Published) -> int:
     """How many product photos of the catalogue neither the index nor its segments hold."""
-    return len(_lacking(database, _held(releases, index, releases.segments(index.name))))
+    return len(_lacking(database, _held(releases, index)))
 
 
 @dataclass(frozen=True)
@@ -88,17 +88,10 @@ class _Held:
     photos: np.ndarray
 
 
-def _held(releases: Releases, index: Published, names: list[str]) -> list[_Held]:
+def _held(releases: Releases, index: Published) -> list[_Held]:
     """The index and those of its segments that are whole: what a damaged one held is added again."""
-    folders = [index.folder]
-    for name in names:
-        try:
-            segment = releases.open(name)
-            releases.check(segment)
-            folders.append(segment.folder)
-        except (BadRelease, NotFound) as error:
-            log.warning("left out, what it held is added again: %s", error)
-    return [_Held(folder, *read_shown(folder)) for folder in folders]
+    return [_Held(release.folder, *read_shown(release.folder))
+            for release in (index, *releases.whole_segments(index.name))]
 
 
 def _lacking(database: Engine, held: list[_Held]) -> list[ProductPhotoRow]:

@@ -1,11 +1,10 @@
 """A live index as one gallery: its base and its segments, without what was removed, as a fresh build would hold it."""
 
-import logging
 from collections.abc import Sequence
 
 import numpy as np
 
-from catalogue.errors import BadRelease, NotFound
+from catalogue.errors import NotFound
 from catalogue.gallery_items import GalleryState
 from catalogue.queries import ProductPhotoRow
 from catalogue.releases import Published, Releases
@@ -14,20 +13,11 @@ from index.gallery import Gallery, read_gallery
 from index.search import Part
 from index.view import GONE, View, view_of
 
-log = logging.getLogger(__name__)
-
 
 def open_view(releases: Releases, index: Published, state: GalleryState) -> View:
     """Open an index with those of its segments that are whole, as serving does; `BadRelease` if it is damaged."""
-    parts = [Part(index.name, *read_gallery(index.folder))]
-    for name in releases.segments(index.name):
-        try:
-            segment = releases.open(name)
-            releases.check(segment)
-            parts.append(Part(name, *read_gallery(segment.folder)))
-        except (BadRelease, NotFound) as error:
-            log.warning("left out: %s", error)
-    return view_of(tuple(parts), state)
+    return view_of(tuple(Part(release.name, *read_gallery(release.folder))
+                         for release in (index, *releases.whole_segments(index.name))), state)
 
 
 def whole_gallery(view: View, rows: Sequence[ProductPhotoRow]) -> Gallery:

@@ -1,18 +1,20 @@
-"""What is fitted to the photos without a gradient: the axes of the colours before a training, of the whole after it."""
+"""What is fitted to the photos without a gradient: the axes of the colours before a training, of the whole after it,
+and the directions of the classes where no loss of theirs taught them."""
 
 import logging
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
-from training.batches import Labelled
+from training.batches import Labelled, batches
 from training.measuring import predict
 from vision.colours import colour_shares
-from vision.networks import Network
+from vision.networks import CosineHead, Network
 
 log = logging.getLogger(__name__)
 MOST = 8192
-CHUNK = 64
+CHUNK = 128
 
 
 def fit_colours(network: Network, data: Labelled) -> None:
@@ -32,6 +34,22 @@ def fit_whitening(network: Network, data: Labelled, power: float, device: torch.
     if network.whitening is not None:
         vectors = predict(network, data.packed, spread(data), device).vectors
         network.whitening.fit(torch.from_numpy(vectors).to(device), -power)
+
+
+@torch.no_grad()
+def imprint(network: Network, data: Labelled, device: torch.device, bf16: bool) -> None:
+    """Point each class's direction to the mean of its photos' features (Qi et al. 2018, "Low-Shot Learning with
+    Imprinted Weights")."""
+    assert isinstance(network.head, CosineHead)
+    network.eval()
+    sums = torch.zeros_like(network.head.weight)
+    chunks = np.split(np.arange(len(data.rows)), range(CHUNK, len(data.rows), CHUNK))
+    for batch in batches(data, chunks, data.packed.shape[1], device):
+        pixels = batch.packed[..., :3].permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            pooled = network.pooled(pixels)
+        sums.index_add_(0, batch.labels, F.normalize(network.finished(pooled.float())))
+    network.head.weight.copy_(F.normalize(sums))
 
 
 def spread(data: Labelled) -> list[int]:

@@ -23,7 +23,7 @@ from training.loop import Row, Step, fit, saved_epoch
 from training.measuring import class_logits
 from training.multiplying import Multiply, multiplied
 from training.parallel import Team
-from training.pixels import pack_images
+from training.pixels import pack_images, sweep_pixels
 from training.recipes import Recipe
 from training.starting import new_network
 from training.task_data import TaskData
@@ -108,6 +108,7 @@ def packed_photos(data: TaskData, recipe: Recipe, runs: Path, watch: Callable[[i
     names = [photo.key for photo in data.photos]
     look = hashlib.sha256("\n".join([repr(recipe.preprocessing), *names]).encode()).hexdigest()[:16]
     folder = runs / "task-pixels" / f"{look}-{recipe.size}"
+    sweep_pixels(folder.parent)
     with lock(folder / "pixels.lock", "preparing these photos", patience_s=1800):
         return pack_images(names, lambda row: data.photos[row].image(), recipe.preprocessing, folder, watch)
 

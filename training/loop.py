@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from catalogue.errors import BadInput
 from training.augmentation import augment
+from training.axes import fit_colours, fit_whitening, imprint
 from training.batches import Batch, Labelled, batches, size_at
 from training.checkpoints import Row, load_checkpoint, save_checkpoint
 from training.distilling import Teacher
@@ -54,6 +55,8 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
     `each` hears each epoch's row once its checkpoint is written, and on resuming the rows of the epochs before; what it
     raises ends the training. The photos' accuracy in a row, `train_top1`, is that of augmented photos as they came.
     """
+    if not checkpoint.is_file():
+        fit_colours(network, data)
     network.to(team.device).to(memory_format=torch.channels_last)
     run = Run(network, recipe, data, team, teacher)
     history, best = load_checkpoint(checkpoint, network, run.optimizer, run.objective, run.averaged, team.device)
@@ -84,6 +87,9 @@ def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Net
         if each is not None:
             each(history[-1])
     network.load_state_dict(best if best is not None else run.result().state_dict())
+    if recipe.loss == "none":
+        imprint(network, data, team.device, run.bf16)
+    fit_whitening(network, data, recipe.whitening, team.device)
     return history
 
 

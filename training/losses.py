@@ -36,7 +36,7 @@ class Objective:
     def of_classes(self, features: Tensor, labels: Tensor, progress: float) -> Tensor:
         """Return the loss of the classes alone, at a share of the training in [0, 1)."""
         features = features.float()
-        if self.recipe.loss == "none":  # the head learns to name what the others taught, and teaches nothing itself
+        if self.recipe.loss == "none":  # so that the epochs' curves tell of classes; in the end they are imprinted
             return F.cross_entropy(self.head(features.detach()), labels)
         if self.proxies is None:
             loss = F.cross_entropy(self.head(features), labels, self.weights,

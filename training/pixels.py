@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from catalogue.photos import PhotoStore
 from vision.preprocessing import Preprocessing, foreground
 
 log = logging.getLogger(__name__)
+UNUSED_S = 14 * 24 * 3600
 
 
 def pack(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, folder: Path,
@@ -47,4 +49,15 @@ def pack_images(names: Sequence[str], image: Callable[[int], Image.Image], prepr
                 watch(row + 1)
         packed.flush()
         write_file(done, listing)
+    os.utime(done)
     return np.memmap(path, np.uint8, "r", shape=shape)
+
+
+def sweep_pixels(folder: Path) -> None:
+    """Remove those packed photos below `folder` that no training asked for in two weeks; one that still reads them
+    keeps what it has open."""
+    for done in folder.glob("*/pixels.done"):
+        if time.time() - done.stat().st_mtime > UNUSED_S:
+            done.unlink(missing_ok=True)
+            (done.parent / "pixels.u8").unlink(missing_ok=True)
+            log.info("removed the packed photos in %s: unused for two weeks", done.parent.name)

@@ -52,7 +52,7 @@ class Recipe:
     neck: bool = True               # batch norm between embedding and head
     dropout: float = 0.0            # share of the embedding that a step leaves out before the head
     head: str = "cosine"
-    loss: str = "cosface"           # of the classes; ce is plain cross-entropy, none teaches the head alone
+    loss: str = "cosface"           # of the classes; ce is plain cross-entropy, none leaves them to their photos' means
     loss_weight: float = 1.0
     scale: float = 24.0
     margin: float = 0.2
@@ -152,7 +152,7 @@ class Recipe:
                f"{self.backbone} has no class token; pooling is avg, moments or gem")
         yield (bool(self.size_from) and (not 16 <= self.size_from <= self.size or transformer),
                "size_from lies between 16 and size, and a transformer takes one size alone")
-        yield (self.head == "linear" and self.loss not in ("ce", "none"),
+        yield (self.head == "linear" and self.loss != "ce",
                f"a linear head has no directions for {self.loss}; set loss=ce")
         yield ((self.loss == "subcenter") != (self.subcenters > 1),
                "subcenters above 1 and loss=subcenter belong together")

@@ -15,7 +15,6 @@ from catalogue.files import lock, write_file
 from catalogue.photos import PhotoStore
 from catalogue.releases import Releases
 from catalogue.snapshots import Snapshot, SnapshotPhoto
-from training.axes import fit_colours, fit_whitening
 from training.batches import Labelled
 from training.checkpoints import made_before
 from training.distilling import open_teacher
@@ -81,8 +80,6 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
     packed = unpack()
     data = _labelled(packed, photos, classes)
     network = new_network(recipe, len(classes))
-    if not (run / "checkpoint.pt").is_file():
-        fit_colours(network, data)
     teacher = open_teacher(recipe, releases, classes, network.width)
     check = [row for row, photo in enumerate(photos) if photo.split != "train"] or list(range(len(photos)))
 
@@ -91,7 +88,6 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
         return held_out(predict(current, packed, check, team.device), [photos[row] for row in check], classes)
 
     history = fit(network, recipe, data, measure, run / "checkpoint.pt", team, teacher, watch.step, watch.epoch)
-    fit_whitening(network, data, recipe.whitening, team.device)
     return team.agree(lambda: _publish(network, recipe, snapshot, classes, packed, history, store, releases,
                                        team.device))
 

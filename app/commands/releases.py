@@ -1,4 +1,4 @@
-"""`solesearch promote`, `rollback` and `releases`."""
+"""`solesearch promote`, `rollback`, `demote` and `releases`."""
 
 import json
 from importlib.util import find_spec
@@ -35,6 +35,13 @@ def promote(slot: str, release: str | None, force: bool) -> None:
 def rollback(slot: str) -> None:
     """Make the release live that was live in SLOT before."""
     click.echo(f"{open_stores(read_settings()).releases.roll_back(slot)} is live in {slot} again")
+
+
+@click.command()
+@click.argument("slot")
+def demote(slot: str) -> None:
+    """Take down what is live in SLOT, `task:NAME`: the service answers for that task no more."""
+    click.echo(f"{open_stores(read_settings()).releases.demote(slot)} is live in {slot} no more")
 
 
 @click.command()

@@ -46,6 +46,9 @@ def test_a_worker_follows_every_slot(stores: Stores) -> None:
     assert tasks.named("hue").about == "1" and not tasks.problem
     with pytest.raises(NotFound, match="live are: hue, tone"):
         tasks.named("none")
+    assert stores.releases.demote("task:hue") == one
+    tasks.refresh()
+    assert list(tasks.current()) == ["tone"] and held["hue"].about == "1", "who holds it still may"
 
 
 def test_a_broken_release_leaves_the_former_in_use(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +137,8 @@ def test_promote_and_roll_back_from_the_command_line(stores: Stores, monkeypatch
     assert code == 1 and "task:hue" in said
     assert run("promote", "task:hue", worse, "--force")[0] == 0
     assert run("rollback", "task:hue") == (0, f"{first} is live in task:hue again\n")
+    assert run("demote", "task:tone") == (1, "Error: nothing is live in slot 'task:tone'\n")
+    assert run("demote", "index")[0] == 1
     code, said = run("releases")
     assert f"{first}      hue accuracy 0.900 live in task:hue" in said
     assert run("promote", "garment") == (1, "Error: there is no slot 'garment'; the slots that can be promoted are: "

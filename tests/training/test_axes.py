@@ -8,8 +8,9 @@ import torch
 
 from app.wiring import Stores
 from catalogue.snapshots import SplitShares, take_snapshot
-from training.axes import fit_colours, fit_whitening, spread
+from training.axes import fit_colours, fit_whitening, imprint, spread
 from training.batches import Labelled
+from training.measuring import class_logits
 from training.recipes import Recipe
 from training.sku import train
 from training.starting import new_network
@@ -60,3 +61,14 @@ def test_without_whitening_nothing_is_fitted() -> None:
 
 def test_each_product_bends_the_axes_once() -> None:
     assert spread(BLACK) == [2, 5, 7]
+
+
+def test_an_imprinted_head_names_what_a_photo_is_nearest_to() -> None:
+    hues = np.random.default_rng(0).integers(0, 256, (3, 1, 1, 4))
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    photos = (hues[labels] + np.random.default_rng(1).integers(-5, 5, (6, 32, 32, 4))).clip(0, 255).astype(np.uint8)
+    network = new_network(replace(COLOURED, colours=0, whitening=0.0), 3).eval()
+    imprint(network, Labelled(photos, np.arange(6), labels, labels), torch.device("cpu"), False)
+    logits = class_logits(network, photos, range(6), torch.device("cpu"))
+    assert logits.argmax(1).tolist() == labels.tolist()
+    assert torch.allclose(network.head.weight.norm(dim=1), torch.ones(3))

@@ -30,3 +30,8 @@ def test_a_training_starts_from_it_and_from_nothing_when_told() -> None:
     assert torch.equal(shipped.trunk.conv1.weight, read_weights(SHIPPED / "resnet18.pt")["trunk.conv1.weight"].float())
     assert not torch.equal(nothing.trunk.conv1.weight, shipped.trunk.conv1.weight)
     assert all(read_recipe(SHIPPED / name).backbone == "resnet18" for name in ("first.toml", "second.toml"))
+
+
+def test_the_recipe_for_shops_photos_is_one() -> None:
+    recipe = read_recipe(SHIPPED.parent / "studio.toml")
+    assert recipe.colours and recipe.whitening and recipe.start.startswith("torchvision:")

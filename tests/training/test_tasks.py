@@ -1,6 +1,7 @@
 """Tasks: their files, the loaders of labelled photos, groups and folds, multiplied classes, the guard."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from training.folds import draw, folds_of, hold_out, joined_groups
 from training.guard import fit_guard, threshold_for
 from training.labelled import load, whole_box
 from training.multiplying import multiplied, plan, read_multiply
+from training.pixels import pack_images, sweep_pixels
 from training.recipes import Recipe
 from training.task_data import read_data
 from training.task_file import SHIPPED, Guard, Source, find_task, parted, read_task, recipe_of, tasks
+from vision.preprocessing import Preprocessing
 
 
 def folder_of(place: Path, counts: dict[str, int], first: int = 0) -> Path:
@@ -270,3 +273,14 @@ def test_a_box_is_cut_to_the_photo_or_refused() -> None:
     for lost in ((30, 0, 40, 9), (5, 5, 5.5, 9), (float("nan"), 0, 9, 9), (0, 0, float("inf"), 9)):
         with pytest.raises(BadPhoto, match="outside"):
             whole_box(lost, 20, 10)
+
+
+def test_packed_photos_that_no_training_asks_for_are_removed(tmp_path: Path) -> None:
+    names = ["a", "b"]
+    for folder in ("old", "used"):
+        pack_images(names, lambda row: picture(row), Preprocessing(16), tmp_path / folder)
+        os.utime(tmp_path / folder / "pixels.done", (0, 0))
+    again = pack_images(names, lambda row: pytest.fail("packed twice"), Preprocessing(16), tmp_path / "used")
+    sweep_pixels(tmp_path)
+    assert [path.parent.name for path in tmp_path.glob("*/pixels.u8")] == ["used"] and again.any()
+    sweep_pixels(tmp_path / "none")
