@@ -43,9 +43,11 @@ CHUNK = 2000
 
 @dataclass(frozen=True)
 class Photos:
-    """All photos, and which of them (n,) are asked, are asked among, are trained on, are new photos of what is."""
+    """All photos, their near-duplicate groups by sha256, and which of them (n,) are asked, are asked among, are trained
+    on, are new photos of what is."""
 
     rows: Sequence[ProductPhotoRow]
+    groups: dict[str, str]
     test: np.ndarray
     among: np.ndarray
     trained: np.ndarray
@@ -90,13 +92,14 @@ def gathered(stores: Stores, options: argparse.Namespace) -> Photos:
     if options.half:
         distractors = np.unique(of_row[among & ~test])
         trained &= ~np.isin(of_row, np.random.default_rng(0).permutation(distractors)[::2])
-    held_out = held_out_of(rows, trained, options.hold_out)
-    return Photos(rows, test, among & ~test, trained & ~held_out, held_out)
-
-
-def held_out_of(rows: Sequence[ProductPhotoRow], trained: np.ndarray, count: int) -> np.ndarray:
-    """Mark one photo (n,) of each of `count` products with three trained photos or more; none has a near-duplicate."""
     groups = near_duplicate_groups(rows)
+    held_out = held_out_of(rows, groups, trained, options.hold_out)
+    return Photos(rows, groups, test, among & ~test, trained & ~held_out, held_out)
+
+
+def held_out_of(rows: Sequence[ProductPhotoRow], groups: dict[str, str], trained: np.ndarray,
+                count: int) -> np.ndarray:
+    """Mark one photo (n,) of each of `count` products with three trained photos or more; none has a near-duplicate."""
     _, of_group, shown = np.unique([groups[row.sha256] for row in rows], return_inverse=True, return_counts=True)
     _, of_row = np.unique([row.product_id for row in rows], return_inverse=True)
     alone = trained & (shown[of_group] == 1) & (np.bincount(of_row, trained)[of_row] >= 3)
@@ -124,16 +127,15 @@ def _imported(stores: Stores, folder: Path, sets: Sequence[str]) -> set[int]:
 def measured(stores: Stores, photos: Photos, recipe: Recipe) -> tuple[dict[str, dict], dict[str, object]]:
     """Train, and measure the baselines and the trained network on the same queries and gallery."""
     rows = [photos.rows[at] for at in photos.gallery]
-    groups = near_duplicate_groups(photos.rows)
     began = time.perf_counter()
-    name = train(_snapshot(photos, groups, stores.snapshots), recipe, stores.photos, stores.releases, stores.runs,
+    name = train(_snapshot(photos, stores.snapshots), recipe, stores.photos, stores.releases, stores.runs,
                  training_device(stores.settings), Watch(step=say_epochs()), stores.runs / "pixels")
     took = time.perf_counter() - began
     release = stores.releases.open(name)
     ways = _baselines(stores, rows, recipe)
     ways["trained"] = embed_photos(stores.photos, embedder_of(stores, release), [row.sha256 for row in rows])
     products = np.array([row.product_id for row in rows])
-    group_of = np.unique([groups[row.sha256] for row in rows], return_inverse=True)[1]
+    group_of = np.unique([photos.groups[row.sha256] for row in rows], return_inverse=True)[1]
     asked = np.flatnonzero(photos.test[photos.gallery])
     found = {}
     for way, vectors in ways.items():
@@ -156,15 +158,14 @@ def _baselines(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe) 
     return {way: np.concatenate([part[way] for part in parts]) for way in parts[0]}
 
 
-def _snapshot(photos: Photos, groups: dict[str, str], folder: Path) -> Snapshot:
+def _snapshot(photos: Photos, folder: Path) -> Snapshot:
     """What is trained on, with the queries as `unseen`, so that the curves show them; nothing is chosen by them."""
     chosen = tuple(SnapshotPhoto(row.sha256, row.product_id, row.product_key, row.model_key, row.shoe_type,
-                                 groups[row.sha256], "train" if trained else "unseen" if test else "val")
+                                 photos.groups[row.sha256], "train" if trained else "unseen" if test else "val")
                    for row, trained, test, held_out in zip(photos.rows, photos.trained, photos.test, photos.held_out,
                                                            strict=True)
                    if trained or test or held_out)
-    counts = [int(part.sum()) for part in (photos.trained, photos.test, photos.held_out)]
-    name = "-".join(map(str, ("unseen", *counts[:2 if not counts[2] else 3])))
+    name = f"unseen-{int(photos.trained.sum())}-{int(photos.test.sum())}-{int(photos.held_out.sum())}"
     return Snapshot(name, folder / name, chosen)
 
 

@@ -7,14 +7,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from training.batches import Labelled, batches
+from training.batches import CHUNK, Labelled, in_order
 from training.measuring import predict
 from vision.colours import colour_shares
 from vision.networks import CosineHead, Network
 
 log = logging.getLogger(__name__)
 MOST = 8192
-CHUNK = 128
 
 
 def fit_colours(network: Network, data: Labelled) -> None:
@@ -43,8 +42,7 @@ def imprint(network: Network, data: Labelled, device: torch.device, bf16: bool) 
     assert isinstance(network.head, CosineHead)
     network.eval()
     sums = torch.zeros_like(network.head.weight)
-    chunks = np.split(np.arange(len(data.rows)), range(CHUNK, len(data.rows), CHUNK))
-    for batch in batches(data, chunks, data.packed.shape[1], device):
+    for batch in in_order(data, data.packed.shape[1], device):
         pixels = batch.packed[..., :3].permute(0, 3, 1, 2).float().contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             pooled = network.pooled(pixels)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from training.augmentation import augment
-from training.batches import Labelled, batches
+from training.batches import Labelled, in_order
 from training.losses import Objective
 from training.optimizing import cosine
 from training.recipes import Recipe
@@ -22,7 +22,6 @@ from training.sampling import epoch_order
 from vision.networks import Network
 
 log = logging.getLogger(__name__)
-CHUNK = 128
 WEIGHT_DECAY = 0.01
 
 
@@ -62,11 +61,10 @@ def renditions(network: Network, recipe: Recipe, data: Labelled, device: torch.d
     """Run the trunk, as it serves, over every photo of `data` as often as the recipe says."""
     network.eval()
     random = torch.Generator(device).manual_seed(recipe.seed)
-    chunks = np.split(np.arange(len(data.rows)), range(CHUNK, len(data.rows), CHUNK))
     passes = []
     for number in range(recipe.renditions):
         parts = []
-        for batch in batches(data, chunks, recipe.size, device):
+        for batch in in_order(data, recipe.size, device):
             pixels = (augment(batch.packed, recipe, random) if number
                       else batch.packed[..., :3].permute(0, 3, 1, 2).float())
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):

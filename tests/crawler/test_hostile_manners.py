@@ -9,7 +9,7 @@ from crawler.robots import MAX_BYTES
 from crawler.settings import CrawlSettings
 from tests.crawler import hostile
 from tests.crawler.hostile import Behave, HostileShop, bomb, drip, endless, give, hang_up, opened, raw, redirect
-from tests.crawler.ordeal import HASTE_S, SOME, Ordeal, at_peace
+from tests.crawler.ordeal import HASTE_S, PATIENCE_S, SOME, Ordeal, at_peace
 
 LATER = ("3600", "315576000", "9" * 400, "9" * 5000, "-5", "1e9", "nan", "soon", "", "Fri, 31 Dec 9999 23:59:59 GMT",
          "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 99999 07:28:00 GMT", "Wed, 21 Oct 2015 99:99:99 +999999999",
@@ -63,7 +63,7 @@ FORBIDS: dict[str, Behave] = {
 @pytest.mark.parametrize("kind", FORBIDS)
 def test_where_robots_txt_cannot_be_had_nothing_is_asked(ordeal: Ordeal, kind: str) -> None:
     ordeal.bad.trouble["/robots.txt"] = FORBIDS[kind]
-    report = ordeal.crawl_alone(total_timeout_s=HASTE_S if kind.startswith("drips") else 20)
+    report = ordeal.crawl_alone(total_timeout_s=HASTE_S if kind.startswith("drips") else PATIENCE_S)
     assert report.state == "failed" and set(ordeal.bad.asked) == {"/robots.txt"}
     assert "robots.txt" in str(report.failures)
 

@@ -87,7 +87,7 @@ def test_pages_of_broken_bytes_are_read_as_far_as_they_go(stores: Stores) -> Non
             attributes=give(b"<p " + b" ".join(b"a%d=b" % number for number in range(40_000)) + b">"
                             + page("bad-attributes")),
             unclosed=give(page("bad-unclosed") + b"<!--" + b"<a href=" * 30_000))
-        report = ordeal.crawl(max_page_bytes=8_000_000, max_minutes=2)
+        report = ordeal.crawl(max_page_bytes=8_000_000)
         assert not report.stopped and "failed" not in report.counters
         assert report.counters["same"] >= 6 and report.counters.get("new", 0) == 0
         ordeal.bad.trouble.clear()
@@ -109,7 +109,7 @@ def test_pages_of_ten_megabytes_are_left_or_read(stores: Stores) -> None:
         ordeal.nothing_is_lost()
         ordeal.misbehave(tags=give(ordeal.bad.page("bad-tags")), links=give(ordeal.bad.page("bad-links")),
                          data=give(ordeal.bad.page("bad-data")))
-        again = ordeal.crawl_alone(max_page_bytes=20_000_000, max_minutes=2)
+        again = ordeal.crawl_alone(max_page_bytes=20_000_000)
         assert again.counters["same"] == 4
         ordeal.nothing_is_lost()
 

@@ -20,7 +20,7 @@ from tests.crawler.hostile import (
     sitemap_index,
     urlset,
 )
-from tests.crawler.ordeal import HASTE_S, SOME, Ordeal, at_peace
+from tests.crawler.ordeal import HASTE_S, PATIENCE_S, SOME, Ordeal, at_peace
 
 XML = "application/xml"
 LAUGHS = ('<!DOCTYPE lolz [<!ENTITY l0 "shoes shoes shoes">' + "".join(
@@ -47,7 +47,7 @@ UNREADABLE: dict[str, tuple[Behave, str]] = {
 def test_a_sitemap_that_cannot_be_read_makes_nothing_gone(ordeal: Ordeal, kind: str) -> None:
     behave, words = UNREADABLE[kind]
     ordeal.bad.trouble["/sitemap.xml"] = behave
-    report = ordeal.crawl_alone(total_timeout_s=HASTE_S if words == "time was up" else 20)
+    report = ordeal.crawl_alone(total_timeout_s=HASTE_S if words == "time was up" else PATIENCE_S)
     assert not report.complete and not report.stopped
     assert words in str(report.failures) and report.counters["unlisted"] == len(SOME)
 
