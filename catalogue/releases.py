@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -203,11 +203,14 @@ class Releases:
 
     def roll_back(self, slot: str) -> str:
         """Promote what was live before, and return its name; `NothingLive` if there was nothing."""
-        row = self.slots().get(slot)
-        if row is None or row[1] is None:
+        slots = self.slots()
+        if slot not in slots:
+            raise NothingLive(_nothing_live(slot, slots))
+        former = slots[slot][1]
+        if former is None:
             raise NothingLive(f"slot {slot!r} has no former release to roll back to")
-        self.promote(slot, row[1])
-        return row[1]
+        self.promote(slot, former)
+        return former
 
     def demote(self, slot: str) -> str:
         """Leave a task's slot empty, and return what was live in it; the index is only ever replaced."""
@@ -215,11 +218,11 @@ class Releases:
             raise BadInput("the index is not taken down but replaced: promote or roll back another release of it")
         with Session(self.engine) as session, session.begin():
             live = session.get(Live, slot, with_for_update=True)
-            if live is None:
-                raise NothingLive(f"nothing is live in slot {slot!r}")
-            name = live.release.name
-            session.delete(live)
-        return name
+            if live is not None:
+                name = live.release.name
+                session.delete(live)
+                return name
+        raise NothingLive(_nothing_live(slot, self.slots()))
 
     def prune(self, keep: int = 2) -> list[str]:
         """Delete all but the live, the former, the newest `keep` of each kind (of tasks: of each task), the networks
@@ -285,6 +288,10 @@ def _attach(session: Session, row: Release, base: str, replaces: tuple[str, ...]
     mine = select(Segment.id).where(Segment.index_id == index_id, Segment.release_id == row.id)
     if session.scalar(mine) is None:
         session.add(Segment(index_id=index_id, release_id=row.id))
+
+
+def _nothing_live(slot: str, slots: Iterable[str]) -> str:
+    return f"nothing is live in slot {slot!r}; live are: {', '.join(slots) or 'none'}"
 
 
 def _digests(folder: Path) -> dict[str, str]:

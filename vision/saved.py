@@ -18,7 +18,7 @@ BACKBONES = (
     *(f"resnet{depth}{tweak}" for depth in (50, 101, 152) for tweak in "ab"),
     *(f"resnet{depth}{tweak}" for depth in (18, 34, 50, 101, 152) for tweak in "cd"),
     "seresnet18", "seresnet34", "seresnet50", "resnext50", "seresnext50", "densenet121", "densenet201", "mobilenet_v2",
-    "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny", "vit_b_16")
+    "mobilenet_v2_same", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny", "vit_b_16")
 POOLINGS = ("avg", "moments", "gem", "token")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.ops import SqueezeExcitation
 
@@ -36,7 +37,7 @@ def build(backbone: str) -> nn.Module:
     """Return a backbone of the zoo without weights and without its classifier."""
     own: dict[str, Callable[[], nn.Module]] = {
         "cnn3": lambda: Convolutions(CNN3), "vgg8": lambda: Convolutions(VGG8), "vgg10": lambda: Convolutions(VGG10),
-        "alexnet": alexnet}
+        "alexnet": alexnet, "mobilenet_v2_same": lambda: pad_behind(build("mobilenet_v2"))}
     if backbone in own:
         return own[backbone]()
     if backbone.startswith(("resnet", "seres")):
@@ -93,6 +94,23 @@ def alexnet() -> nn.Module:
         nn.Dropout(0), nn.Linear(256 * 6 * 6, 4096), nn.ReLU(True), nn.Dropout(0), nn.Linear(4096, 4096), nn.ReLU(True))
     kaiming(trunk)
     return trunk
+
+
+def pad_behind(trunk: nn.Module) -> nn.Module:
+    """Let convolutions that stride pad as TensorFlow does ("SAME"): at the bottom and right of photos of even sizes.
+
+    Weights that were trained there see the borders of their maps as they know them; the tensors' names stay.
+    """
+    for part in trunk.modules():
+        if isinstance(part, nn.Conv2d) and part.stride == (2, 2) and part.kernel_size == (3, 3):
+            part.padding = (0, 0)
+            part.register_forward_pre_hook(_padded_behind)
+    return trunk
+
+
+def _padded_behind(_: nn.Module, inputs: tuple[Tensor]) -> Tensor:
+    height, width = inputs[0].shape[-2:]
+    return F.pad(inputs[0], (width % 2, 1, height % 2, 1))
 
 
 def residual(backbone: str) -> ResNet:

@@ -137,7 +137,7 @@ def test_promote_and_roll_back_from_the_command_line(stores: Stores, monkeypatch
     assert code == 1 and "task:hue" in said
     assert run("promote", "task:hue", worse, "--force")[0] == 0
     assert run("rollback", "task:hue") == (0, f"{first} is live in task:hue again\n")
-    assert run("demote", "task:tone") == (1, "Error: nothing is live in slot 'task:tone'\n")
+    assert run("demote", "task:tone") == (1, "Error: nothing is live in slot 'task:tone'; live are: task:hue\n")
     assert run("demote", "index")[0] == 1
     code, said = run("releases")
     assert f"{first}      hue accuracy 0.900 live in task:hue" in said

@@ -44,13 +44,28 @@ def test_vgg_8_and_10_are_told_by_their_convolutions() -> None:
         assert sum(isinstance(part, nn.Conv2d) for part in trunk.modules()) == count
 
 
+@pytest.mark.parametrize("size", [64, 75])
+def test_padding_behind_is_padding_before_in_a_mirror(size: int) -> None:
+    """TensorFlow pads even sizes at the bottom and right, PyTorch at the top and left; odd ones both pad all around."""
+    torch.manual_seed(0)
+    plain, behind = zoo.build("mobilenet_v2").eval(), zoo.build("mobilenet_v2_same").eval()
+    behind.load_state_dict(plain.state_dict())
+    x = torch.randn(2, 3, size, size)
+    same = behind.features(x)  # type: ignore[operator]
+    for part in plain.modules():
+        if isinstance(part, nn.Conv2d):
+            part.weight.data = part.weight.data.flip(2, 3)
+    mirrored = plain.features(x.flip(2, 3)).flip(2, 3)  # type: ignore[operator]
+    torch.testing.assert_close(same, mirrored, rtol=1e-3, atol=1e-5)
+
+
 def network(backbone: str, size: int, dropout: float = 0.0) -> Network:
     torch.manual_seed(0)
     return Network(Architecture(backbone, head="linear", neck=False, dropout=dropout), 3, Preprocessing(size))
 
 
 SLOW = ("vgg11_bn", "vgg16", "inception_v3", "seresnet50", "resnext50", "resnet50a", "resnet50c", "densenet121",
-        "densenet201", "mobilenet_v3_small", "efficientnet_b0")
+        "densenet201", "mobilenet_v2_same", "mobilenet_v3_small", "efficientnet_b0")
 
 
 @pytest.mark.parametrize("backbone", ["cnn3", "vgg8", "googlenet", "seresnet18",
