@@ -177,10 +177,10 @@ def test_a_network_is_written_as_a_pair_and_published_from_it(made: dict[str, An
     ours, theirs = (embedder_of(stores_of_home, one).embed(images).logits for one in (first, again))
     assert np.abs(ours - theirs).max() < 0.05
     assert install_task("shapes", stores_of_home.releases, [], "cpu", tmp_path) == name
-    others = [partial(Image.new, "RGB", (32, 32), (value, 9, 9)) for value in range(240)]
+    others = [partial(Image.new, "RGB", (32, 32), (value % 256, value // 256, 9)) for value in range(300)]
     fitted = stores_of_home.releases.open(install_task("shapes", stores_of_home.releases, others, "cpu", tmp_path))
     assert 0 < fitted.manifest["guard"]["threshold"] <= 0.5
-    assert fitted.manifest["guard"]["photos"] == 240 and fitted.manifest["guard"]["refused"] <= 0.005
+    assert fitted.manifest["guard"]["photos"] == 300 and fitted.manifest["guard"]["refused"] <= 0.005
 
 
 def test_what_cannot_be_done_is_said(run: Callable[..., Any], home: Path, tmp_path: Path) -> None:
