@@ -3,7 +3,7 @@
     python -m benchmarks.no_shoe --release RELEASE [--photos DIR] [--others DIR] [--json]
 
 RELEASE is one of the task `garment`, in SOLESEARCH_DATA_DIR. DIR holds a `products.csv`; without it
-SOLESEARCH_TEST_PHOTOS/shoes is used. Of each set of shoes the threshold is fitted to one half of the products, as
+SOLESEARCH_TEST_PHOTOS/shoes is used. Of each set of shoes the threshold is fitted to one half of the photos, as
 `task install` fits it to a catalogue, and the other half is asked, five times; and it is fitted to the demo's studio
 pictures and asked about its street pictures. `--others` is a labelled folder of garments that training did not see;
 without it SOLESEARCH_TEST_PHOTOS/garment/val. Intervals are 95 % (Wilson), of the photos asked once.
@@ -63,20 +63,11 @@ def measure(release: str, photos: Path, others: Path) -> list[dict[str, Any]]:
     rows = []
     for name in SETS:
         said = chances(task, paths_of(photos, name))
-        denied, caught, asked = [], [], 0
-        for seed in range(DRAWS):
-            order = np.random.default_rng(seed).permutation(len(said))
-            fitted, held = order[:len(said) // 2], order[len(said) // 2:]
-            threshold = threshold_for(said[fitted, shoe], allowed)
-            denied.append(float((said[held, shoe] < threshold).mean()))
-            caught.append(float((strange[:, shoe] < threshold).mean()))
-            asked = len(held)
-        rows += [_row(name, "threshold", float(np.mean(denied)), asked, float(np.mean(caught)), len(strange)),
-                 _likeliest(name, said, strange, shoe)]
+        orders = [np.random.default_rng(seed).permutation(said) for seed in range(DRAWS)]
+        halves = [(order[:len(said) // 2, shoe], order[len(said) // 2:, shoe]) for order in orders]
+        rows += [_by_threshold(name, halves, strange[:, shoe], allowed), _likeliest(name, said, strange, shoe)]
     studio, street = (chances(task, paths_of(DEMO, name)) for name in (STUDIO, STREET))
-    threshold = threshold_for(studio[:, shoe], allowed)
-    rows += [_row("demo, studio → street", "threshold", float((street[:, shoe] < threshold).mean()), len(street),
-                  float((strange[:, shoe] < threshold).mean()), len(strange)),
+    rows += [_by_threshold("demo, studio → street", [(studio[:, shoe], street[:, shoe])], strange[:, shoe], allowed),
              _likeliest("demo street", street, strange, shoe)]
     return rows
 
@@ -88,9 +79,16 @@ def paths_of(folder: Path, name: str) -> list[Path]:
 
 def chances(task: LiveTask, paths: Sequence[Path]) -> np.ndarray:
     """Return class probabilities (n, c) of these photos, as the service computes them."""
-    fit = task.embedder.card.preprocessing
-    return np.concatenate([task.probabilities(fit.batch([read_image(path.read_bytes()) for path in paths[at:at + 128]]))
-                           for at in range(0, len(paths), 128)])
+    return task.embedder.probabilities(task.embedder.embed(read_image(path.read_bytes()) for path in paths).logits)
+
+
+def _by_threshold(name: str, halves: Sequence[tuple[np.ndarray, np.ndarray]], strange: np.ndarray,
+                  allowed: float) -> dict[str, Any]:
+    """The mean over pairs of probabilities, of shoes that the threshold is fitted to and of shoes that are asked."""
+    thresholds = [threshold_for(fitted, allowed) for fitted, _ in halves]
+    denied = [(asked < threshold).mean() for (_, asked), threshold in zip(halves, thresholds, strict=True)]
+    caught = [(strange < threshold).mean() for threshold in thresholds]
+    return _row(name, "threshold", float(np.mean(denied)), len(halves[0][1]), float(np.mean(caught)), len(strange))
 
 
 def _likeliest(name: str, said: np.ndarray, strange: np.ndarray, shoe: int) -> dict[str, Any]:

@@ -18,9 +18,8 @@ from vision.saved import TIMM
 
 # The blocks of `features` after which a stage ends: a quarter, an eighth, a 16th and a 32nd of the photo's side.
 CUTS = {"mobilenet_v2": (3, 6, 13, 18), "mobilenet_v2_same": (3, 6, 13, 18), "mobilenet_v3_small": (1, 3, 8, 12),
-        "mobilenet_v3_large": (3, 6, 12, 16),
-        "efficientnet_b0": (2, 3, 5, 8), "convnext_tiny": (1, 3, 5, 7), "densenet121": (4, 6, 8, 11),
-        "densenet201": (4, 6, 8, 11)}
+        "mobilenet_v3_large": (3, 6, 12, 16), "efficientnet_b0": (2, 3, 5, 8), "convnext_tiny": (1, 3, 5, 7),
+        "densenet121": (4, 6, 8, 11), "densenet201": (4, 6, 8, 11)}
 # The parts of each stage, where a network names them one by one.
 PARTS = {
     "googlenet": (("conv1", "maxpool1", "conv2", "conv3"), ("maxpool2", "inception3a", "inception3b"),
