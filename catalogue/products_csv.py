@@ -57,7 +57,8 @@ def read_csv(path: Path, required: Iterable[str]) -> Iterator[tuple[int, dict[st
                 raise BadInput(f"{path} has no column {missing[0]!r}; its columns are: "
                                f"{', '.join(reader.fieldnames or ()) or 'none'}")
             for row in reader:
-                yield reader.line_num, row
+                # A line with too few fields has None in the others, one with too many a list under None.
+                yield reader.line_num, {name: value or "" for name, value in row.items() if name is not None}
         except (UnicodeDecodeError, csv.Error) as error:
             raise BadInput(f"{path}, near line {reader.line_num}: {error}; save it as a UTF-8 CSV") from error
 

@@ -20,7 +20,7 @@ from demo.pictures import PHOTOS
 from demo.shop import listen
 
 RECIPE = Path(__file__).parent / "recipe.toml"
-HOST = "127.0.0.1"
+HOST, EVERYWHERE = "127.0.0.1", ("0.0.0.0", "::")
 FIRST_PORT, SHOP_PORT = 8000, 8100
 
 
@@ -49,9 +49,11 @@ class Journal:
 def main() -> int:
     """Run the journey; 0 when it got there and was stopped by Ctrl-C, 1 when a step failed, 130 if stopped before."""
     os.environ.setdefault("SOLESEARCH_DATA_DIR", "data")
-    # Being ended, or interrupted from a script (where SIGINT may come ignored), closes shop and service as Ctrl-C does.
-    for kind in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(kind, signal.default_int_handler)
+    # Being ended, or interrupted from a script (where SIGINT may come ignored), closes shop and service as Ctrl-C does;
+    # so does closing the terminal, unless `nohup` says otherwise.
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if kind != signal.SIGHUP or signal.getsignal(kind) != signal.SIG_IGN:
+            signal.signal(kind, signal.default_int_handler)
     try:
         journey(Journal(Path(os.environ["SOLESEARCH_DATA_DIR"])))
     except Failed as error:
@@ -74,12 +76,14 @@ def journey(journal: Journal) -> None:
         os.environ["SOLESEARCH_ALLOW_HOSTS"] = address.removeprefix("http://").rstrip("/")
         os.environ["SOLESEARCH_CRAWL_DELAY_S"] = "0"
         began = time.monotonic()
-        step(journal, "1/5  add the shop", "shop", "add", address, "--yes")
-        step(journal, "2/5  crawl it", "crawl")
-        step(journal, "3/5  train, build an index, pass the gate, promote", "retrain", "--recipe", str(RECIPE))
-        step(journal, "4/5  ask with street pictures that nothing was trained on", "index", "evaluate",
+        step(journal, "1/7  add the shop", "shop", "add", address, "--yes")
+        step(journal, "2/7  crawl it", "crawl")
+        step(journal, "3/7  train, build an index, pass the gate, promote", "retrain", "--recipe", str(RECIPE))
+        step(journal, "4/7  ask with street pictures that nothing was trained on", "index", "evaluate",
              "--queries", str(PHOTOS), "--set", "street")
-        print(f"\n===== 5/5  serve (ready after {time.monotonic() - began:.0f} s)", flush=True)
+        step(journal, "5/7  install the network that tells garments, shoes among them", "task", "install", "garment")
+        step(journal, "6/7  make it live, so that a photo without a shoe is told", "promote", "task:garment")
+        print(f"\n===== 7/7  serve (ready after {time.monotonic() - began:.0f} s)", flush=True)
         if serving:
             serve(port, address)
         else:
@@ -108,8 +112,9 @@ def shop(journal: Journal) -> Iterator[str]:
     known = journal.shop_port()
     port = known or _first_free(SHOP_PORT)
     if known and not _is_free(known):
-        raise BadInput(f"port {known}, on which the demo shop was crawled, is taken by another program; stop that, or "
-                       f"start afresh by deleting {journal.path.parent}")
+        raise BadInput(f"port {known}, on which the demo shop was crawled, is taken by another program, perhaps by a "
+                       f"demo shop left from before (`pkill -f demo.shop` ends that); stop it, or start afresh by "
+                       f"deleting {journal.path.parent}")
     process = subprocess.Popen([sys.executable, "-m", "demo.shop", "--port", str(port)], stdout=subprocess.DEVNULL,
                                start_new_session=True)  # Ctrl-C is ours to pass on, once the service has ended
     try:
@@ -127,9 +132,10 @@ def serve(port: int, shop_address: str) -> None:
     host = os.environ.get("HOST", HOST)
     process = subprocess.Popen([solesearch(), "serve", "--host", host, "--port", str(port)], stdout=subprocess.DEVNULL)
     try:
-        _wait_until_up(process, f"http://{HOST}:{port}/healthz", "the service")
+        asked = HOST if host in EVERYWHERE else host
+        _wait_until_up(process, f"http://{asked}:{port}/healthz", "the service")
         sample = sorted((PHOTOS / "street").glob("*/*.jpg"))[0]
-        name = "localhost" if host in (HOST, "localhost") else socket.gethostname()
+        name = socket.gethostname() if host in EVERYWHERE else "localhost" if host == HOST else host
         print(f"\nReady.\n  web page    http://{name}:{port}/\n  shop        {shop_address}\n"
               f"  pictures    {os.path.relpath(PHOTOS / 'street')}  (street photos it has never seen)\n"
               f"  or          curl -F photo=@{os.path.relpath(sample)} http://{name}:{port}/identify\n"

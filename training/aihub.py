@@ -117,8 +117,9 @@ def _rectangles(found: Any) -> Iterator[Box]:
             x, y, wide, high = (float(found[name]) for name in ("X좌표", "Y좌표", "가로", "세로"))
             yield x, y, x + wide, y + high
         except (KeyError, TypeError, ValueError):
-            if isinstance(found.get("bbox"), list) and len(found["bbox"]) == 4:
-                x, y, wide, high = (float(value) for value in found["bbox"])
+            edges = found.get("bbox")
+            if isinstance(edges, list) and len(edges) == 4 and all(isinstance(edge, int | float) for edge in edges):
+                x, y, wide, high = map(float, edges)
                 yield x, y, x + wide, y + high
     for one in found.values() if isinstance(found, dict) else found if isinstance(found, list) else ():
         yield from _rectangles(one)

@@ -1,18 +1,20 @@
 """The state of an unfinished training as one file: with it a resumed training ends as an uninterrupted one does."""
 
 import io
+import logging
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from catalogue.errors import BadInput
+from catalogue.errors import BadInput, BadRelease, NotFound
 from catalogue.files import write_file
 from catalogue.releases import Releases
 from training.losses import Objective
 from training.optimizing import Averaged
 
+log = logging.getLogger(__name__)
 Row = dict[str, float]
 
 
@@ -43,9 +45,13 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
 
 
 def made_before(run: Path, kind: str, releases: Releases) -> str:
-    """The release of a kind that the very same training in `run` made, checked; empty if there is none."""
+    """The release of a kind that the very same training in `run` made; empty if there is none, or it is damaged."""
     finished = run / "release"
     if not finished.is_file() or finished.read_text() not in releases.names(kind):
         return ""
-    releases.check(releases.open(finished.read_text()))
+    try:
+        releases.check(releases.open(finished.read_text()))
+    except (BadRelease, NotFound) as error:
+        log.warning("%s; it is made again", error)
+        return ""
     return finished.read_text()

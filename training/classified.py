@@ -1,6 +1,5 @@
 """`task evaluate`: a published classifier measured on labelled photos, matched to its classes by name."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,14 +103,6 @@ def _evaluation(classes: tuple[str, ...], truth: np.ndarray, logits: np.ndarray,
     return Evaluation(classes, classification(truth, best, len(classes)),
                       expected_calibration_error(sure, (best == truth).astype(float)),
                       log_loss(logits, truth, temperature), mistakes, unreadable)
-
-
-def held_out_side(photos: Sequence[LabelledPhoto]) -> list[LabelledPhoto]:
-    """Those photos that their source holds out, or all where it does not part them."""
-    by_side: dict[str, list[LabelledPhoto]] = defaultdict(list)
-    for photo in photos:
-        by_side[photo.side].append(photo)
-    return by_side.get("val") or list(photos)
 
 
 def class_table(classes: Sequence[str], found: Classification) -> str:

@@ -1,5 +1,6 @@
 """`task cross-validate`: networks on the same folds, each photo judged by a network that never saw it."""
 
+import hashlib
 import io
 import logging
 import textwrap
@@ -77,15 +78,18 @@ def cross_validate(name: str, plan: Plan, data: TaskData, folds: int, runs: Path
     if not 2 <= folds <= smallest[0]:
         raise BadInput(f"{folds} folds cannot be made: they are 2 or more, and {data.classes[smallest[1]]!r} has "
                        f"{smallest[0]} groups of photos; choose fewer folds, or add photos")
-    run = runs / f"cross-{plan.task.name}-{data.digest}-{plan.digest}-{folds}"
+    # What is kept of a fold is kept by row, and files that are renamed change the rows' order.
+    rows = hashlib.sha256("\n".join(f"{photo.key} {photo.group}" for photo in data.photos).encode()).hexdigest()[:8]
+    run = runs / f"cross-{plan.task.name}-{data.digest}-{rows}-{plan.digest}-{folds}"
     place = folds_of(data.labels, data.groups, folds, seed=0)
     with lock(run / "run.lock", "this cross-validation"):
         done = [_fold(plan, data, place, number, run / f"fold-{number}", runs, device, releases, watch)
                 for number in range(folds)]
     parts = tuple(classification(data.labels[one.rows], one.logits.argmax(1), len(data.classes)) for one in done)
-    rows, logits = np.concatenate([one.rows for one in done]), np.concatenate([one.logits for one in done])
-    return Crossed(name, data.classes, parts, classification(data.labels[rows], logits.argmax(1), len(data.classes)),
-                   calibration_error(logits, data.labels[rows]), done[0].parameters, sum(one.seconds for one in done),
+    truth = data.labels[np.concatenate([one.rows for one in done])]
+    logits = np.concatenate([one.logits for one in done])
+    return Crossed(name, data.classes, parts, classification(truth, logits.argmax(1), len(data.classes)),
+                   calibration_error(logits, truth), done[0].parameters, sum(one.seconds for one in done),
                    float(np.mean([one.train_accuracy for one in done])))
 
 

@@ -63,6 +63,8 @@ def hold_out(labels: np.ndarray, groups: np.ndarray, share: float, seed: int) ->
             inside = groups == group
             if (held & own).sum() + (inside & own).sum() / 2 <= wanted:
                 held |= inside
+        if len(order) > 1 and not (held & own).any():  # all are large
+            held |= groups == min(order, key=lambda group: int((own & (groups == group)).sum()))
     return held
 
 

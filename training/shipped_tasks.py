@@ -4,6 +4,7 @@
 import hashlib
 import io
 import json
+import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -25,6 +26,7 @@ from vision.publishing import save_network
 from vision.saved import CARD, NetworkCard, read_card
 from vision.weights import load_network, read_weights
 
+log = logging.getLogger(__name__)
 MOST_BYTES = 10_000_000
 FACTS = ("task", "about", "classes", "measures", "data", "photos", "guard", "filled", "attribution")
 
@@ -44,7 +46,11 @@ def export_task(release: Published, folder: Path, attribution: str = "") -> tupl
     facts = {key: release.manifest[key] for key in FACTS if key in release.manifest}
     if attribution:
         facts["attribution"] = attribution
-    text = json.dumps({"card": asdict(card), "manifest": facts}, indent=1, ensure_ascii=False, sort_keys=True)
+    told = asdict(card)
+    start = Path(str(told["recipe"].get("start", "")))
+    if start.is_absolute():  # where its file lay here is no one else's business
+        told["recipe"]["start"] = start.name
+    text = json.dumps({"card": told, "manifest": facts}, indent=1, ensure_ascii=False, sort_keys=True)
     write_file(folder / f"{name}.pt", buffer.getvalue())
     write_file(folder / f"{name}.json", text.encode())
     return folder / f"{name}.pt", buffer.tell()
@@ -61,10 +67,7 @@ def install_task(name: str, releases: Releases, shoes: Sequence[Callable[[], Ima
 
     A guard is fitted to `shoes`, photos that show what it must hardly ever deny.
     """
-    if name not in shipped(folder):
-        raise NotFound(f"no network of the task {name!r} is shipped; there are {', '.join(shipped(folder)) or 'none'}; "
-                       f"`solesearch task train {name}` makes one")
-    raw = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    raw = _described(name, folder)
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / CARD).write_text(json.dumps(raw["card"]), encoding="utf-8")
         card = read_card(Path(place))
@@ -82,12 +85,28 @@ def install_task(name: str, releases: Releases, shoes: Sequence[Callable[[], Ima
     facts["installed"] = hashlib.sha256(b"".join([*pair, json.dumps(facts, sort_keys=True).encode()])).hexdigest()[:16]
     for before in releases.all("task"):
         if before.manifest.get("installed") == facts["installed"]:
-            releases.check(before)
-            return before.name
+            try:
+                releases.check(before)
+                return before.name
+            except BadRelease as error:
+                log.warning("%s; it is published again", error)
     with releases.draft("task") as draft:
         save_network(network, card, draft.folder)
         draft.manifest.update({**facts, "architecture": card.architecture, "width": card.width})
     return draft.name
+
+
+def is_guarded(name: str, folder: Path = SHIPPED) -> bool:
+    """Whether a shipped network has a guard, which wants photos to be fitted to."""
+    return "guard" in _described(name, folder)["manifest"]
+
+
+def _described(name: str, folder: Path) -> dict[str, Any]:
+    """The JSON beside a shipped network."""
+    if name not in shipped(folder):
+        raise NotFound(f"no network of the task {name!r} is shipped; there are {', '.join(shipped(folder)) or 'none'}; "
+                       f"`solesearch task train {name}` makes one")
+    return dict(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
 
 
 def _refitted(guard: dict[str, Any], network: Network, card: NetworkCard, shoes: Sequence[Callable[[], Image.Image]],

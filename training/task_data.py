@@ -148,7 +148,8 @@ def read_facts(paths: Sequence[Path], cache: Path, watch: Callable[[int], None] 
     found = {}
     for number, (path, stamp) in enumerate(stamps.items()):
         kept = before.get(str(path))
-        found[path] = Facts(**kept[1]) if kept and kept[0] == stamp and stamp else _facts(path)
+        same = kept and kept[0] == stamp and stamp and not kept[1]["wrong"]  # a file's rights leave no stamp
+        found[path] = Facts(**kept[1]) if same else _facts(path)
         if watch is not None:
             watch(number + 1)
     new = {str(path): [stamps[path], vars(fact)] for path, fact in found.items()}
@@ -186,13 +187,20 @@ def _grouped(classes: tuple[str, ...], whole: list[tuple[LabelledPhoto, int, Fac
     colours = np.array([list(bytes.fromhex(fact.colours)) for _, _, fact, _ in whole], dtype=np.int16)
     groups = joined_groups(labels, hashes, colours, [fact.sha256 for _, _, fact, _ in whole],
                            [entry.family for entry, _, _, _ in whole], NEAR_DUPLICATE_BITS, NEAR_COLOUR)
-    sides = np.array([entry.side for entry, _, _, _ in whole])
+    sides = np.array([entry.side for entry, _, _, _ in whole], dtype="<U5")  # as long as "train" is
     if not (sides == "val").any():
         sides = np.where(hold_out(labels, groups, source.val, seed), "val", "train")
     sides[sides == ""] = "train"
     missing = [classes[number] for number in range(len(classes)) if not (labels[sides == "train"] == number).any()]
     if missing:
         raise BadInput(f"there is no photo to train on of {', '.join(missing[:10])}; add some, or take the class away")
+    unheld = [classes[number] for number in range(len(classes)) if not (labels[sides == "val"] == number).any()]
+    if len(unheld) == len(classes):
+        raise BadInput("no photo can be held out: the photos of each class are all near-duplicates, or of one model; "
+                       "add others")
+    if unheld:
+        log.warning("no photo of %s is held out: its photos are all near-duplicates, or of one model; how well it is "
+                    "told will not be known", ", ".join(unheld[:10]))
     leaked = int(np.isin(groups[sides == "val"], groups[sides == "train"]).sum())
     photos = tuple(TaskPhoto(entry.path, label, str(side), box, fact.sha256, int(group))
                    for (entry, label, fact, box), side, group in zip(whole, sides, groups, strict=True))

@@ -14,6 +14,7 @@ from training.recipes import Recipe, read_recipe
 SHIPPED = Path(__file__).parent / "tasks"
 KINDS = ("folders", "csv", "aihub", "catalogue")
 OTHERS = ("refuse", "skip")
+TABLES = {"recipe", "labels"}
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 # What a task's recipe is before its file says anything: plain softmax regression on every photo once an epoch.
 DEFAULTS: dict[str, Any] = {
@@ -96,11 +97,10 @@ def read_task(path: Path) -> Task:
         raw.setdefault("name", path.stem)
         multiply, guard = raw.pop("multiply", []), raw.pop("guard", None)
         rules = tuple(_table(Multiply, "[multiply]", one)
-                      for one in ([multiply] if isinstance(multiply, dict) else multiply))
+                      for one in (multiply if isinstance(multiply, list) else [multiply]))
         guarded = None if guard is None else _table(Guard, "[guard]", guard)
         source = _table(Source, "[data]", raw.pop("data", {}))
-        task: Task = _table(Task, "", {**raw, "classes": tuple(raw.get("classes", ())), "data": source,
-                                       "multiply": rules, "guard": guarded})
+        task: Task = _table(Task, "", {"classes": [], **raw, "data": source, "multiply": rules, "guard": guarded})
         if task.name != path.stem:
             raise BadInput(f"name is {task.name!r}, but the file is called {path.name}; they must agree")
         recipe_of(task)
@@ -125,8 +125,13 @@ def _table(kind: type, where: str, raw: Any) -> Any:
         wanted = kinds.get(word := _written(said[name].type))
         if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted)):
             raise BadInput(f"{where} {name} must be {word}, not {value!r}".strip())
-    if kind is Task and not all(isinstance(name, str) for name in raw["classes"]):
-        raise BadInput(f"classes must be a list of words, not {raw['classes']!r}")
+    for name in raw.keys() & TABLES:
+        if not isinstance(raw[name], dict):
+            raise BadInput(f"[{name}] must be a table, not {raw[name]!r}")
+    if kind is Task:
+        if not isinstance(raw["classes"], list) or not all(isinstance(name, str) for name in raw["classes"]):
+            raise BadInput(f"classes must be a list of words, not {raw['classes']!r}")
+        raw = {**raw, "classes": tuple(raw["classes"])}
     try:
         return kind(**{said[name].name: value for name, value in raw.items()})
     except TypeError as error:

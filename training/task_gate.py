@@ -31,10 +31,12 @@ def check_next(candidate: Manifest, live: Manifest) -> list[str]:
     """Compare a candidate's measures with those of the live release of the same task; lines that say what was found.
     `GateRefused` for a loss beyond one point, and beyond one photo, of accuracy or balanced accuracy.
 
-    Measures of different photos cannot be compared; then that is what the line says.
+    Measures of different photos cannot be compared; then that is what the line says, and the candidate must do what a
+    first release must.
     """
     if not candidate.get("data") or candidate.get("data") != live.get("data"):
-        return ["it was not measured on the photos that the live one was measured on: nothing could be compared"]
+        return ["it was not measured on the photos that the live one was measured on: they could not be compared",
+                *check_first(candidate)]
     ours, theirs, lines = candidate.get("measures", {}), live.get("measures", {}), []
     for name, word in WORDS.items():
         mine, yours = _number(ours, name), _number(theirs, name)
@@ -43,11 +45,19 @@ def check_next(candidate: Manifest, live: Manifest) -> list[str]:
             continue
         said = f"{word} {mine:.3f}{_interval(ours, name)}, live {yours:.3f}{_interval(theirs, name)}"
         lost = yours - mine
-        if lost > MARGIN + 1e-9 and lost * float(ours.get("photos") or 1e9) > 1.5:
+        if lost > MARGIN + 1e-9 and lost > 1.5 * _one_photo(candidate, name):
             raise GateRefused(f"the candidate loses {100 * lost:.1f} points ({said}; allowed is "
                               f"{100 * MARGIN:.0f}); train again, or promote with --force")
         lines.append(said)
     return lines
+
+
+def _one_photo(manifest: Manifest, measure: str) -> float:
+    """What one photo more or less counts for in a measure, at most."""
+    supports = [float(one["support"]) for one in manifest.get("per_class", {}).values() if one.get("support")]
+    if measure == "balanced_accuracy" and supports:
+        return 1 / (len(supports) * min(supports))
+    return 1 / float(manifest.get("measures", {}).get("photos") or 1e9)
 
 
 def _number(measures: Mapping[str, Any], name: str) -> float | None:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from vision.networks import Architecture, Network
 from vision.saved import WEIGHTS, read_card
 
 POSITIONS = "trunk.encoder.pos_embedding"
+# torchvision's files of DenseNets have names of before PyTorch 0.4: denselayer1.norm.1.weight is norm1.weight today.
+DENSENET_FORMER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 
 
 def load_network(folder: Path) -> Network:
@@ -35,12 +38,14 @@ def load_start(network: Network, weights: Mapping[str, Tensor], source: str) -> 
     """
     own = network.state_dict()
     ours = any(name.startswith("trunk.") for name in weights)
-    given = {name if ours else f"trunk.{name}": value for name, value in weights.items()}
+    given = {DENSENET_FORMER.sub(r"\1\2", name if ours else f"trunk.{name}"): value for name, value in weights.items()}
     if POSITIONS in own and POSITIONS in given:
         given[POSITIONS] = _positions_like(own[POSITIONS], given[POSITIONS])
     fits = {name: value.to(own[name].dtype) for name, value in given.items()
             if name in own and not name.startswith("head.") and own[name].shape == value.shape}
-    trunk = [name for name in own if name.startswith("trunk.")]
+    # How many batches a norm has seen is not in files older than PyTorch 0.4.1, and is of no use without momentum.
+    wanted = [name for name in own if not name.endswith(".num_batches_tracked")]
+    trunk = [name for name in wanted if name.startswith("trunk.")]
     if not all(name in fits for name in trunk):
         missing = [name for name in trunk if name not in fits]
         backbone = network.architecture.backbone
@@ -50,7 +55,7 @@ def load_start(network: Network, weights: Mapping[str, Tensor], source: str) -> 
         raise BadInput(f"{source} holds no {backbone} weights: {len(missing)} of its {len(trunk)} trunk tensors do not "
                        f"fit, the first is {missing[0]!r}; choose the matching backbone{hint}")
     network.load_state_dict(fits, strict=False)
-    return [name for name in own if name not in fits]
+    return [name for name in wanted if name not in fits]
 
 
 def _positions_like(own: Tensor, given: Tensor) -> Tensor:

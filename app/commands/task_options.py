@@ -15,6 +15,7 @@ from catalogue.errors import BadInput
 if TYPE_CHECKING:
     from PIL import Image
 
+    from catalogue.releases import Published
     from training.classify import Plan, Watch
     from training.labelled import LabelledPhoto
     from training.task_data import TaskData
@@ -72,6 +73,25 @@ def under_classes(entries: "list[LabelledPhoto]", found: "Task", data: Path | No
     return [one for one in named if one.label in found.classes]
 
 
+def to_measure(stores: Stores, found: "Task", release: "Published", data: Path | None) -> "list[LabelledPhoto]":
+    """The photos to measure a release on: those held out by their source, all of a folder that parts none, and of the
+    task's own photos those that its training held out."""
+    from training.classify import measured_on
+    from training.labelled import LabelledPhoto
+    from training.task_data import read_data
+    entries = labelled(stores, found, data)
+    held = [one for one in entries if one.side == "val"]
+    if held or data is not None:
+        return under_classes(held or entries, found, data)
+    with counting("read photos", len(entries)) as moved:
+        photos = read_data(entries, found.data, found.classes, stores.runs / "task-photos", moved)
+    if measured_on(photos, photos.rows("val")) != release.manifest.get("data"):
+        click.echo(f"The photos of the task {found.name} are not those that {release.name} was trained with: some that "
+                   "are held out now may have been trained on.", err=True)
+    chosen = [photos.photos[row] for row in photos.rows("val")]
+    return [LabelledPhoto(one.path, photos.classes[one.label], one.side, one.box) for one in chosen]
+
+
 def catalogue_rows(stores: Stores) -> Any:
     """Every photo of the catalogue with its product's attributes."""
     from sqlalchemy.orm import Session
@@ -95,18 +115,27 @@ def prepared(stores: Stores, name: str, data: Path | None, recipe_file: Path | N
         return plan, read_data(entries, found.data, found.classes, stores.runs / "task-photos", moved)
 
 
-def shoes_of(stores: Stores, found: "Task") -> "list[Callable[[], Image.Image]]":
-    """Photos of the catalogue, which all show shoes, for a task whose guard must hardly ever deny them."""
+def shoes_of(stores: Stores, guarded: bool) -> "list[Callable[[], Image.Image]]":
+    """Photos of the catalogue, which all show shoes, for a task whose guard must hardly ever deny them; none for one
+    without."""
     from functools import partial
 
     from numpy.random import default_rng
 
     from training.guard import MOST_PHOTOS
-    if found.guard is None:
+    if not guarded:
         return []
     names = sorted({row.sha256 for row in catalogue_rows(stores)})
     chosen = default_rng(0).permutation(len(names))[:MOST_PHOTOS]
     return [partial(stores.photos.image, names[at]) for at in chosen]
+
+
+def say_if_off(release: "Published") -> None:
+    """Say on stderr that a release's guard refuses nothing, where it does not."""
+    guard = release.manifest.get("guard")
+    if guard is not None and not guard["threshold"]:
+        click.echo(f"{release.name} will find {guard['class']} in every photo: {guard['photos']} photos of them are "
+                   f"too few to refuse at most {guard['refuse_at_most']:.1%}; crawl more, then do this again", err=True)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from app.commands.task_options import shoes_of, task_named
+from app.commands.task_options import say_if_off, shoes_of
 from app.settings import read_settings
 from app.wiring import open_stores, training_device
 
@@ -16,13 +16,15 @@ def install(names: tuple[str, ...]) -> None:
 
     A guard, such as the one that says that there is no shoe in a photo, is fitted to your catalogue's photos.
     """
-    from training.shipped_tasks import install_task, shipped
+    from training.shipped_tasks import install_task, is_guarded, shipped
     stores = open_stores(read_settings())
     if not (names or shipped()):
         click.echo("No networks are shipped; train one with `solesearch task train NAME`.", err=True)
     for name in names or tuple(shipped()):
-        shoes = shoes_of(stores, task_named(stores, name))
-        click.echo(install_task(name, stores.releases, shoes, training_device(stores.settings)))
+        shoes = shoes_of(stores, is_guarded(name))
+        made = install_task(name, stores.releases, shoes, training_device(stores.settings))
+        say_if_off(stores.releases.open(made))
+        click.echo(made)
 
 
 @click.command()

@@ -47,14 +47,14 @@ def cross_validate(name: str, folds: int, data: Path | None, recipe_file: Path |
     stores = open_stores(read_settings())
     plan, photos = prepared(stores, name, data, recipe_file, changes)
     photos = _drawn(photos, drawn)
-    plans = {_words(plan, changes): plan}
+    plans = [(_words(plan, changes), plan)]
     for words in versus:
         more = (*changes, *shlex.split(words))
         other = _changed(plan, recipe_file, more)
-        plans[_words(other, more)] = other
+        plans.append((_words(other, more), other))
     device = training_device(stores.settings)
     found = []
-    for word, one in plans.items():
+    for word, one in plans:
         with watching() as watch:
             found.append(crossing.cross_validate(word, one, photos, folds, stores.runs, device, stores.releases, watch))
     if picture is not None:
@@ -116,8 +116,10 @@ def _changed(plan: "Plan", recipe_file: Path | None, changes: tuple[str, ...]) -
 
 def _words(plan: "Plan", changes: tuple[str, ...]) -> str:
     """A network's name in a table: its backbone and what was changed."""
-    last = {word.partition("=")[0]: word for word in changes}
-    return " ".join([plan.recipe.backbone, *(word for name, word in last.items() if name not in ("backbone", "start"))])
+    last = dict(word.split("=", 1) for word in changes if not word.startswith("backbone="))
+    if "start" in last:
+        last["start"] = Path(last["start"]).name
+    return " ".join([plan.recipe.backbone, *(f"{name}={value}" for name, value in last.items())])
 
 
 def _drawn(photos: "TaskData", drawn: tuple[str, ...]) -> "TaskData":

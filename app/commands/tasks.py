@@ -10,11 +10,11 @@ from app.commands.task_options import (
     CHANGES,
     DATA,
     RECIPE,
-    labelled,
     prepared,
+    say_if_off,
     shoes_of,
     task_named,
-    under_classes,
+    to_measure,
     watching,
 )
 from app.commands.task_shipping import export, install
@@ -90,9 +90,11 @@ def train(name: str, data: Path | None, recipe_file: Path | None, changes: tuple
     stores = open_stores(read_settings())
     plan, photos = prepared(stores, name, data, recipe_file, changes)
     with watching() as watch:
-        made = train_task(plan, photos, shoes_of(stores, plan.task), stores.releases, stores.runs,
+        made = train_task(plan, photos, shoes_of(stores, plan.task.guard is not None), stores.releases, stores.runs,
                           training_device(stores.settings), watch)
-    measures = stores.releases.open(made).manifest["measures"]
+    release = stores.releases.open(made)
+    measures = release.manifest["measures"]
+    say_if_off(release)
     if warning := overfitting(measures):
         click.echo(warning, err=True)
     click.echo(json.dumps({"release": made, **measures}))
@@ -106,15 +108,16 @@ def train(name: str, data: Path | None, recipe_file: Path | None, changes: tuple
 def evaluate(name: str, release: str | None, data: Path | None, as_json: bool) -> None:
     """Measure a published classifier on labelled photos, as the service would answer.
 
-    Labels are matched to the task's classes by name. Where the photos lie in train/ and val/, val/ is measured.
+    Labels are matched to the task's classes by name. Where the photos lie in train/ and val/, val/ is measured; without
+    --data, the part of the task's own photos that training holds out.
     """
-    from training.classified import class_table, held_out_side, release_of
+    from training.classified import class_table, release_of
     from training.classified import evaluate as measured
     from training.task_report import said_of
     stores = open_stores(read_settings())
     found = release_of(stores.releases, name, release)
     described = task_named(stores, name)
-    photos = under_classes(held_out_side(labelled(stores, described, data)), described, data)
+    photos = to_measure(stores, described, found, data)
     said = measured(embedder_of(stores, found), photos, described.data.crop)
     if as_json:
         click.echo(json.dumps({"task": name, "release": found.name, **said.as_dict()}))

@@ -99,14 +99,19 @@ def test_the_watch_takes_up_what_is_promoted(stores: Stores) -> None:
 
 def test_the_gate_compares_only_what_can_be_compared() -> None:
     live = {"data": "d1", "measures": GOOD}
-    assert "nothing could be compared" in check_next({"data": "d2", "measures": GOOD}, live)[0]
-    assert "nothing could be compared" in check_next({"measures": GOOD}, {"measures": GOOD})[0]
+    assert "could not be compared" in check_next({"data": "d2", "measures": GOOD}, live)[0]
+    assert "could not be compared" in check_next({"measures": GOOD}, {"measures": GOOD})[0]
+    with pytest.raises(GateRefused, match="learned nothing"):  # whatever else it was measured on
+        check_next({"data": "d2", "classes": ["a", "b"], "measures": {**GOOD, "balanced_accuracy": 0.5}}, live)
     assert check_next({"data": "d1", "measures": {**GOOD, "accuracy": 0.941}}, live)[0].startswith("accuracy 0.941 [")
     for worse in ({"accuracy": 0.93}, {"balanced_accuracy": 0.88}):
         with pytest.raises(GateRefused, match=r"2\.0 points"):
             check_next({"data": "d1", "measures": {**GOOD, **worse}}, live)
     few = {"accuracy": 0.90, "balanced_accuracy": 0.9, "photos": 20}
     assert check_next({"data": "d1", "measures": {**few, "accuracy": 0.85}}, {"data": "d1", "measures": few})
+    rare = {"per_class": {"a": {"support": 420}, "b": {"support": 14}}, "data": "d1"}
+    one_less = {**GOOD, "balanced_accuracy": GOOD["balanced_accuracy"] - 1 / 28, "photos": 434}
+    assert check_next({**rare, "measures": one_less}, {**live, "measures": {**GOOD, "photos": 434}})
 
 
 def test_the_first_must_beat_the_most_frequent_class() -> None:

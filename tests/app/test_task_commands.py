@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
 
 from app.cli import main
 from app.commands.task_options import kind_of, under_classes
 from app.wiring import Stores, embedder_of, open_stores
 from catalogue.photos import read_image
+from demo.pictures import PHOTOS
 from tests.conftest import encoded
 from training.labelled import LabelledPhoto
+from training.shipped_tasks import install_task, shipped
 from training.task_file import find_task
+from vision.trunks import build_trunk
 
 QUICK = ("--set", "size=32", "--set", "epochs=2", "--set", "backbone=cnn3", "--set", "batch=8")
 
@@ -81,12 +85,14 @@ def made(run: Callable[..., Any], home: Path, shapes: Path) -> dict[str, Any]:
         assert run("new", "shapes", "--data", shapes, "--about", "Which shape it is.")[0] == 0
         with (home / "tasks" / "shapes.toml").open("a") as file:
             file.write('[guard]\nclass = "disc"\n')
-    code, out, _ = run("train", "shapes", *QUICK)
+        torch.manual_seed(0)
+        torch.save(build_trunk("cnn3", 32).state_dict(), home / "start.pt")
+    code, out, _ = run("train", "shapes", *QUICK, "--set", f"start={home / 'start.pt'}")
     assert code == 0
     return dict(json.loads(out))
 
 
-def test_a_folder_becomes_a_release_that_says_all_of_itself(made: dict[str, Any], stores_of_home: Stores,
+def test_a_folder_becomes_a_release_that_says_all_of_itself(made: dict[str, Any], stores_of_home: Stores, home: Path,
                                                             run: Callable[..., Any]) -> None:
     release = stores_of_home.releases.open(made["release"])
     facts = release.manifest
@@ -96,7 +102,11 @@ def test_a_folder_becomes_a_release_that_says_all_of_itself(made: dict[str, Any]
     assert facts["guard"].keys() >= {"class", "threshold", "refused", "photos", "caught"} and facts["data"]
     report = (release.folder / "report.html").read_text()
     assert "correct / total" in report and report.count("data:image/png") == 2
-    assert json.loads(run("train", "shapes", *QUICK)[1])["release"] == made["release"]   # done before
+    again = (*QUICK, "--set", f"start={home / 'start.pt'}")
+    assert json.loads(run("train", "shapes", *again)[1])["release"] == made["release"]   # done before
+    (release.folder / "weights.pt").write_bytes(b"damaged")
+    assert json.loads(run("train", "shapes", *again)[1])["release"] == made["release"]   # and made again
+    stores_of_home.releases.check(release)
     listed = json.loads(run("list", "--json")[1])["tasks"]
     assert {"garment", "shapes"} <= {row["name"] for row in listed}
 
@@ -118,6 +128,8 @@ def test_evaluating_matches_folders_by_name(made: dict[str, Any], run: Callable[
     assert said["correct"] == int((served == 2).sum()) and said["accuracy"] == said["correct"] / 12
     assert said["balanced_accuracy"] == said["accuracy"]
     assert "correct / total" in run("evaluate", "shapes", "--data", shapes)[1]
+    own = json.loads(run("evaluate", "shapes", "--json")[1])  # without --data: what training held out
+    assert own["photos"] == stores_of_home.releases.open(made["release"]).manifest["measures"]["photos"] < 10
     (tmp_path / "star").mkdir()
     (tmp_path / "star" / "0.png").write_bytes(encoded(Image.new("RGB", (20, 20)), "PNG"))
     code, _, said = run("evaluate", "shapes", "--data", tmp_path)
@@ -135,7 +147,7 @@ def test_a_folder_is_read_as_one_whatever_the_task_reads(tmp_path: Path) -> None
     assert [one.label for one in under_classes(strange, found, None)] == ["heels"]
 
 
-def test_folds_of_several_networks_in_one_table_and_picture(made: dict[str, Any], run: Callable[..., Any],
+def test_folds_of_several_networks_in_one_table_and_picture(made: dict[str, Any], run: Callable[..., Any], home: Path,
                                                             tmp_path: Path) -> None:
     words = ("cross-validate", "shapes", "--folds", 3, *QUICK, "--versus", "multiply=copies:line:2 keep=best",
              "--draw", "disc=9", "--plot", tmp_path / "p.png", "--json")
@@ -146,6 +158,9 @@ def test_folds_of_several_networks_in_one_table_and_picture(made: dict[str, Any]
     assert found[0]["per_class"]["disc"]["support"] == 9 and found[0]["accuracy_sd"] >= 0
     assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(run(*words)[1])["networks"] == found   # nothing is trained again
+    starts = json.loads(run("cross-validate", "shapes", "--folds", 2, *QUICK, "--set", "epochs=1", "--versus",
+                            f"start={home / 'start.pt'}", "--json")[1])["networks"]
+    assert len(starts) == 2 and starts[1]["name"].endswith("start=start.pt")
     assert run("cross-validate", "shapes", "--folds", 30, *QUICK)[0] == 1
     assert "CLASS=COUNT" in run("cross-validate", "shapes", "--draw", "star=2")[2]
 
@@ -166,8 +181,9 @@ def test_a_grid_in_one_table_below_its_baseline(made: dict[str, Any], run: Calla
 
 def test_a_network_is_written_as_a_pair_and_published_from_it(made: dict[str, Any], run: Callable[..., Any],
                                                               stores_of_home: Stores, tmp_path: Path) -> None:
-    from training.shipped_tasks import install_task
     assert run("export", "shapes", tmp_path, "--attribution", "Pictures made by a test.")[0] == 0
+    recipe = json.loads((tmp_path / "shapes.json").read_text())["card"]["recipe"]
+    assert recipe["start"] == "start.pt"  # not where it lay on this machine
     name = install_task("shapes", stores_of_home.releases, [], "cpu", tmp_path)
     first, again = stores_of_home.releases.open(made["release"]), stores_of_home.releases.open(name)
     assert again.manifest["task"] == "shapes" and first.manifest["guard"]["class"] == "disc"
@@ -181,6 +197,28 @@ def test_a_network_is_written_as_a_pair_and_published_from_it(made: dict[str, An
     fitted = stores_of_home.releases.open(install_task("shapes", stores_of_home.releases, others, "cpu", tmp_path))
     assert 0 < fitted.manifest["guard"]["threshold"] <= 0.5
     assert fitted.manifest["guard"]["photos"] == 300 and fitted.manifest["guard"]["refused"] <= 0.005
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_networks_that_come_along_can_be_published(name: str, run: Callable[..., Any],
+                                                   stores_of_home: Stores) -> None:
+    code, out, error = run("install", name)
+    assert code == 0, error
+    release = stores_of_home.releases.open(out.strip())
+    assert release.manifest["attribution"] and release.manifest["measures"]["photos"] > 200
+    task = find_task(name, Path("none"))
+    assert not task.classes or release.manifest["classes"] == list(task.classes)
+    said = embedder_of(stores_of_home, release).embed([Image.new("RGB", (40, 30), "red")]).logits
+    assert said.shape == (1, len(release.manifest["classes"]))
+
+
+def test_the_garments_that_come_along_know_a_shoe(run: Callable[..., Any], stores_of_home: Stores) -> None:
+    """Shoes that the project rendered are no photos that this network ever saw."""
+    release = stores_of_home.releases.open(run("install", "garment")[1].strip())
+    embedder = embedder_of(stores_of_home, release)
+    photos = sorted((PHOTOS / "shop").glob("*/*.jpg"))[::5]
+    said = embedder.embed([read_image(photo.read_bytes()) for photo in photos]).logits.argmax(1)
+    assert len(photos) > 50 and (said == release.manifest["classes"].index("shoes")).mean() > 0.6
 
 
 def test_what_cannot_be_done_is_said(run: Callable[..., Any], home: Path, tmp_path: Path) -> None:

@@ -91,7 +91,10 @@ def test_a_file_says_a_task(tmp_path: Path) -> None:
     ("classes = ['a', 'b']\n[guard]\nclass = 'c'", "'c' is none of the classes: a, b"),
     ("[multiply]\nhow = 'x'", "copies, geometric, colour"),
     ("[multiply]\nhow = 'copies'\nwho = 1", "it has how, class"),
-    ("x = = 1", "cannot be read"), ("classes = [1, 2]", "list of words"), ("data = 3", "must be a table"),
+    ("x = = 1", "cannot be read"), ("classes = 'hat'", "list of words"), ("classes = 3", "list of words"),
+    ("recipe = 'fast.toml'", "[recipe] must be a table"), ("multiply = 3", "must be a table"),
+    ("[data]\nlabels = 'x'", "[labels] must be a table"), ("classes = [1, 2]", "list of words"),
+    ("data = 3", "must be a table"),
 ])
 def test_what_a_file_gets_wrong_is_named(tmp_path: Path, text: str, says: str) -> None:
     with pytest.raises(BadInput, match=r"mine\.toml") as found:
@@ -140,8 +143,11 @@ def test_a_csv_says_labels_sides_and_boxes(tmp_path: Path) -> None:
     assert [photo.box for photo in found.photos] == [(10, 8, 30, 20), None, None, (0, 0, 64, 48)]
     assert found.photos[0].image().size == (20, 12)
     assert len(found.unreadable) == 2 and "box" in found.unreadable[0]
+    (tmp_path / "s.csv").write_text("path,label,split\nall/0.png,a,\nall/1.png,b,\nall/2.png,a,val\nall/3.png,b,val")
+    partly = read_data(load(Source(kind="csv"), tmp_path / "s.csv"), Source(), (), tmp_path / "cache")
+    assert partly.supports("train") == {"a": 1, "b": 1} == partly.supports("val")  # blank is train
     for wrong, says in (("a.png,,train,,,,", "label is empty"), ("a.png,a,middle,,,,", "split is one of"),
-                        ("a.png,a,,1,2,,", "four numbers")):
+                        ("a.png,a,,1,2,,", "four numbers"), ("a.png", "label is empty")):
         (tmp_path / "w.csv").write_text(rows[0] + "\n" + wrong)
         with pytest.raises(BadInput, match=says):
             load(Source(), tmp_path / "w.csv")
@@ -156,6 +162,7 @@ KFASHION = {"이미지 정보": {"이미지 파일명": "(2).jpg"}, "데이터�
 def test_labels_of_ai_hub_sets_are_read(tmp_path: Path) -> None:
     found = parse_json(json.dumps(KFASHION))
     assert (found.label, found.box, found.photo) == ("리조트", (10, 5, 30, 44), "(2).jpg")
+    assert parse_json(json.dumps({**KFASHION, "bbox": [None, [1, 2], "3", 4]})).box == found.box
     box = parse_xml("<annotation><filename>7.jpg</filename><object><name>x</name><bndbox><xmin>1</xmin><ymin>2</ymin>"
                     "<xmax>30</xmax><ymax>40</ymax></bndbox></object></annotation>")
     assert box.box == (1, 2, 30, 40)
@@ -239,6 +246,8 @@ def test_folds_keep_groups_together_and_classes_even() -> None:
     assert not np.isin(groups[held], groups[~held]).any() and 15 <= held[labels == 0].sum() <= 20
     alone = hold_out(np.array([0, 0, 1]), np.array([0, 0, 1]), 0.5, seed=0)
     assert not alone.any()  # a class of one group is trained on
+    large = hold_out(np.zeros(7, dtype=int), np.array([0, 0, 0, 1, 1, 2, 2]), 0.1, seed=0)
+    assert large.sum() == 2  # however large its groups are, a class of two has one held out, the smallest
     rows = draw(labels, groups, {0: 20, 1: 5}, seed=0)
     assert np.bincount(labels[rows]).tolist() == [20, 5] and len(set(groups[rows].tolist())) == 25
     joined = joined_groups(np.array([0, 1]), np.zeros(2, np.uint64), np.zeros((2, 3)), ["x", "x"], ["", ""], 4, 4)
