@@ -191,10 +191,13 @@ def _grouped(classes: tuple[str, ...], whole: list[tuple[LabelledPhoto, int, Fac
     if not (sides == "val").any():
         sides = np.where(hold_out(labels, groups, source.val, seed), "val", "train")
     sides[sides == ""] = "train"
-    missing = [classes[number] for number in range(len(classes)) if not (labels[sides == "train"] == number).any()]
-    if missing:
+
+    def absent(side: str) -> list[str]:
+        return [name for number, name in enumerate(classes) if number not in labels[sides == side]]
+
+    if missing := absent("train"):
         raise BadInput(f"there is no photo to train on of {', '.join(missing[:10])}; add some, or take the class away")
-    unheld = [classes[number] for number in range(len(classes)) if not (labels[sides == "val"] == number).any()]
+    unheld = absent("val")
     if len(unheld) == len(classes):
         raise BadInput("no photo can be held out: the photos of each class are all near-duplicates, or of one model; "
                        "add others")

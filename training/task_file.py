@@ -14,7 +14,6 @@ from training.recipes import Recipe, read_recipe
 SHIPPED = Path(__file__).parent / "tasks"
 KINDS = ("folders", "csv", "aihub", "catalogue")
 OTHERS = ("refuse", "skip")
-TABLES = {"recipe", "labels"}
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 # What a task's recipe is before its file says anything: plain softmax regression on every photo once an epoch.
 DEFAULTS: dict[str, Any] = {
@@ -125,9 +124,8 @@ def _table(kind: type, where: str, raw: Any) -> Any:
         wanted = kinds.get(word := _written(said[name].type))
         if wanted and (not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted)):
             raise BadInput(f"{where} {name} must be {word}, not {value!r}".strip())
-    for name in raw.keys() & TABLES:
-        if not isinstance(raw[name], dict):
-            raise BadInput(f"[{name}] must be a table, not {raw[name]!r}")
+        if word == "Mapping" and not isinstance(value, dict):
+            raise BadInput(f"[{name}] must be a table, not {value!r}")
     if kind is Task:
         if not isinstance(raw["classes"], list) or not all(isinstance(name, str) for name in raw["classes"]):
             raise BadInput(f"classes must be a list of words, not {raw['classes']!r}")

@@ -35,7 +35,7 @@ def check_next(candidate: Manifest, live: Manifest) -> list[str]:
     first release must.
     """
     if not candidate.get("data") or candidate.get("data") != live.get("data"):
-        return ["it was not measured on the photos that the live one was measured on: they could not be compared",
+        return ["it was not measured on the photos that the live one was measured on: nothing could be compared",
                 *check_first(candidate)]
     ours, theirs, lines = candidate.get("measures", {}), live.get("measures", {}), []
     for name, word in WORDS.items():

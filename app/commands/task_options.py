@@ -78,13 +78,11 @@ def to_measure(stores: Stores, found: "Task", release: "Published", data: Path |
     task's own photos those that its training held out."""
     from training.classify import measured_on
     from training.labelled import LabelledPhoto
-    from training.task_data import read_data
     entries = labelled(stores, found, data)
     held = [one for one in entries if one.side == "val"]
     if held or data is not None:
         return under_classes(held or entries, found, data)
-    with counting("read photos", len(entries)) as moved:
-        photos = read_data(entries, found.data, found.classes, stores.runs / "task-photos", moved)
+    photos = _read(stores, found, entries)
     if measured_on(photos, photos.rows("val")) != release.manifest.get("data"):
         click.echo(f"The photos of the task {found.name} are not those that {release.name} was trained with: some that "
                    "are held out now may have been trained on.", err=True)
@@ -105,14 +103,18 @@ def prepared(stores: Stores, name: str, data: Path | None, recipe_file: Path | N
              changes: tuple[str, ...]) -> "tuple[Plan, TaskData]":
     """What to train and on which photos, read and checked."""
     from training.classify import Plan
-    from training.task_data import read_data
     from training.task_file import find_task, parted, recipe_of
     found = find_task(name, stores.settings.tasks)
     words, multiply = parted(changes)
     plan = Plan(found, recipe_of(found, recipe_file, words), found.multiply if multiply is None else multiply)
-    entries = labelled(stores, found, data)
+    return plan, _read(stores, found, labelled(stores, found, data))
+
+
+def _read(stores: Stores, found: "Task", entries: "list[LabelledPhoto]") -> "TaskData":
+    """The photos of a task read and parted, with a bar."""
+    from training.task_data import read_data
     with counting("read photos", len(entries)) as moved:
-        return plan, read_data(entries, found.data, found.classes, stores.runs / "task-photos", moved)
+        return read_data(entries, found.data, found.classes, stores.runs / "task-photos", moved)
 
 
 def shoes_of(stores: Stores, guarded: bool) -> "list[Callable[[], Image.Image]]":
