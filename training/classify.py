@@ -2,23 +2,23 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from catalogue.errors import BadInput
 from catalogue.files import lock, write_file
-from catalogue.releases import Releases
+from catalogue.releases import Published, Releases
 from training.batches import Labelled
 from training.checkpoints import made_before
 from training.classified import per_class
 from training.distilling import open_teacher
-from training.guard import Guarded, class_number, fit_guard, logits_of
+from training.guard import Guarded, Shown, class_number, fit_guard, logits_of
 from training.loop import Row, Step, fit, saved_epoch
 from training.measuring import class_logits
 from training.multiplying import Multiply, multiplied
@@ -32,7 +32,8 @@ from training.task_report import write_task_report
 from vision.classification import Classification, best_temperature, calibration_error, classification, log_loss
 from vision.networks import Network
 from vision.publishing import save_network
-from vision.saved import NetworkCard
+from vision.saved import NetworkCard, read_card
+from vision.weights import load_network
 
 log = logging.getLogger(__name__)
 # Train and held-out accuracy that lie further apart are called overfitting.
@@ -80,24 +81,31 @@ class Fitted:
     val: np.ndarray
 
 
-def train_task(plan: Plan, data: TaskData, shoes: Sequence[Callable[[], Image.Image]], releases: Releases, runs: Path,
+def train_task(plan: Plan, data: TaskData, photos: Callable[[], Shown], releases: Releases, runs: Path,
                device: str, watch: Watch = NOBODY) -> str:
     """Train and publish; return the release's name. The same call again goes on, or returns what it made before.
 
-    `shoes` are photos, beside those held out, that show what the task's guard must hardly ever deny.
+    `photos` is asked, where the task has a guard, for what that is fitted to beside the photos held out. Where they are
+    others than when the same was trained before, that network is published anew with its guard fitted to them.
     """
     if plan.task.guard is not None:
         class_number(plan.task.guard, data.classes)
     if plan.task.filled and plan.task.filled not in data.classes:
         raise BadInput(f"filled {plan.task.filled!r} is none of the classes: {', '.join(data.classes)}")
-    run = runs / f"task-{plan.task.name}-{data.digest}-{plan.digest}-{len(shoes)}"
+    shown = photos() if plan.task.guard is not None else None
+    run = runs / f"task-{plan.task.name}-{data.digest}-{plan.digest}"
     with lock(run / "run.lock", "this training"):
         if before := made_before(run, "task", releases):
-            log.info("this task was trained on these photos before: %s", before)
-            return before
-        packed = packed_photos(data, plan.recipe, runs, watch.packed)
-        fitted = fit_rows(plan, data, packed, data.rows("train"), data.rows("val"), run, device, releases, watch)
-        name = _publish(plan, data, fitted, shoes, releases, device)
+            release = releases.open(before)
+            if shown is None or release.manifest["guard"].get("shown") == shown.digest:
+                log.info("this task was trained on these photos before: %s", before)
+                return before
+            packed = packed_photos(data, plan.recipe, runs, watch.packed)
+            name = _guarded_anew(plan, data, packed, release, shown, releases, device)
+        else:
+            packed = packed_photos(data, plan.recipe, runs, watch.packed)
+            fitted = fit_rows(plan, data, packed, data.rows("train"), data.rows("val"), run, device, releases, watch)
+            name = _publish(plan, data, fitted, shown, releases, device)
         write_file(run / "release", name.encode())
         (run / "checkpoint.pt").unlink(missing_ok=True)
         return name
@@ -163,17 +171,13 @@ def overfitting(measures: dict[str, Any]) -> str:
             "a smaller network or fewer epochs help")
 
 
-def _publish(plan: Plan, data: TaskData, fitted: Fitted, shoes: Sequence[Callable[[], Image.Image]],
-             releases: Releases, device: str) -> str:
+def _publish(plan: Plan, data: TaskData, fitted: Fitted, shown: Shown | None, releases: Releases,
+             device: str) -> str:
     task, recipe = plan.task, plan.recipe
     val = fitted.val
     temperature = best_temperature(fitted.logits[val], data.labels[val])
     measures = measures_of(plan, data, fitted)
-    guard = None
-    if task.guard is not None:
-        others = logits_of(fitted.network, recipe.preprocessing, shoes, torch.device(device))
-        guard = fit_guard(task.guard, data.classes, fitted.logits[val] / temperature, data.labels[val],
-                          others / temperature)
+    guard = _guard(plan, data, fitted.network, fitted.logits[val] / temperature, temperature, shown, device)
     settings = {**asdict(recipe), "multiply": "+".join(map(str, plan.multiply)) or "none"}
     card = NetworkCard(asdict(fitted.network.architecture), recipe.preprocessing, data.classes, fitted.network.width,
                        temperature, data.digest, settings, measures)
@@ -183,6 +187,29 @@ def _publish(plan: Plan, data: TaskData, fitted: Fitted, shoes: Sequence[Callabl
                           overfitting(measures))
         draft.manifest.update(manifest(task, card, measured_on(data, val), guard),
                               per_class=per_class(data.classes, scored(data, fitted, val)))
+    return draft.name
+
+
+def _guard(plan: Plan, data: TaskData, network: Network, held_out: np.ndarray, temperature: float, shown: Shown | None,
+           device: str) -> Guarded | None:
+    """The task's guard fitted to the photos held out, as these logits at their temperature, and to those shown."""
+    if plan.task.guard is None or shown is None:
+        return None
+    others = logits_of(network, plan.recipe.preprocessing, shown, torch.device(device))
+    return fit_guard(plan.task.guard, data.classes, held_out, data.labels[data.rows("val")], others / temperature,
+                     shown.digest)
+
+
+def _guarded_anew(plan: Plan, data: TaskData, packed: np.ndarray, release: Published, shown: Shown, releases: Releases,
+                  device: str) -> str:
+    """Publish a release's network once more, its guard fitted to other photos; return the new release's name."""
+    network, temperature = load_network(release.folder).to(device), read_card(release.folder).temperature
+    held_out = class_logits(network, packed, data.rows("val").tolist(), torch.device(device)) / temperature
+    guard = _guard(plan, data, network, held_out, temperature, shown, device)
+    with releases.draft("task") as draft:
+        for name in release.manifest["files"]:
+            shutil.copy2(release.folder / name, draft.folder / name)
+        draft.manifest.update({**release.manifest, **guard_facts(guard)})
     return draft.name
 
 
@@ -197,9 +224,14 @@ def manifest(task: Task, card: NetworkCard, measured: str, guard: Guarded | None
     facts: dict[str, Any] = {"task": task.name, "about": task.about, "classes": list(card.classes),
                              "measures": card.measures, "data": measured, "photos": card.snapshot,
                              "architecture": card.architecture, "width": card.width}
-    if guard is not None:
-        facts["guard"] = asdict(guard) | {"class": guard.name}
-        del facts["guard"]["name"]
     if task.filled:
         facts["filled"] = task.filled
-    return facts
+    return facts | guard_facts(guard)
+
+
+def guard_facts(guard: Guarded | None) -> dict[str, Any]:
+    """What a release says of its guard, if it has one."""
+    if guard is None:
+        return {}
+    facts = asdict(guard)
+    return {"guard": {"class": facts.pop("name"), **facts}}

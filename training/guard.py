@@ -1,5 +1,6 @@
 """The guard of a task: the probability of a class below which a photo does not show it, fitted on photos that do."""
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,10 +22,24 @@ CHANCE = 0.25  # that a guard refuses more than it may
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Photos by name, beside a task's own, that show what its guard must hardly ever deny; `open` decodes one."""
+
+    names: Sequence[str]
+    open: Callable[[str], Image.Image]
+
+    @property
+    def digest(self) -> str:
+        """A short name for exactly these photos."""
+        return hashlib.sha256("\n".join(sorted(self.names)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
 class Guarded:
     """A fitted guard: of `photos` of the class `name`, the share `refused` lies below `threshold`.
 
     `caught` is the share of held-out photos of other classes that lie below it, too: what the guard is good for.
+    `shown` is the digest of the photos beside the task's own that it was fitted to.
     """
 
     name: str
@@ -33,6 +48,7 @@ class Guarded:
     photos: int
     caught: float
     refuse_at_most: float
+    shown: str
 
 
 def threshold_for(probability: np.ndarray, refuse_at_most: float) -> float:
@@ -56,15 +72,16 @@ def threshold_for(probability: np.ndarray, refuse_at_most: float) -> float:
     return float(min(0.5, np.partition(probability, allowed - 1)[allowed - 1]))
 
 
-def fit_guard(rule: Guard, classes: Sequence[str], logits: np.ndarray, truth: np.ndarray,
-              others: np.ndarray) -> Guarded:
-    """Fit a guard to held-out photos' logits (n, c), at their temperature, and to others' of its class (m, c)."""
+def fit_guard(rule: Guard, classes: Sequence[str], logits: np.ndarray, truth: np.ndarray, others: np.ndarray,
+              shown: str = "") -> Guarded:
+    """Fit a guard to held-out photos' logits (n, c), at their temperature, and to others' of its class (m, c), `shown`.
+    """
     number = class_number(rule, classes)
     said, own = probabilities(logits)[:, number], truth == number
     sure = np.concatenate([said[own], probabilities(others)[:, number]]) if len(others) else said[own]
     threshold = threshold_for(sure, rule.refuse_at_most)
     return Guarded(rule.name, threshold, float((sure < threshold).mean()) if len(sure) else 0.0, len(sure),
-                   float((said[~own] < threshold).mean()) if (~own).any() else 0.0, rule.refuse_at_most)
+                   float((said[~own] < threshold).mean()) if (~own).any() else 0.0, rule.refuse_at_most, shown)
 
 
 def class_number(rule: Guard, classes: Sequence[str]) -> int:
@@ -74,11 +91,10 @@ def class_number(rule: Guard, classes: Sequence[str]) -> int:
     return list(classes).index(rule.name)
 
 
-def logits_of(network: Network, fit: Preprocessing, photos: Sequence[Callable[[], Image.Image]],
-              device: torch.device) -> np.ndarray:
+def logits_of(network: Network, fit: Preprocessing, photos: Shown, device: torch.device) -> np.ndarray:
     """Return the class logits (n, c) of photos, each opened when its turn comes."""
     parts = []
-    for start in range(0, len(photos), AT_ONCE):
-        pixels = fit.batch([one() for one in photos[start:start + AT_ONCE]])
+    for start in range(0, len(photos.names), AT_ONCE):
+        pixels = fit.batch([photos.open(name) for name in photos.names[start:start + AT_ONCE]])
         parts.append(class_logits(network, pixels, list(range(len(pixels))), device))
     return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)

@@ -6,19 +6,18 @@ import io
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 
 from catalogue.errors import BadInput, BadRelease, NotFound
 from catalogue.files import write_file
 from catalogue.releases import Published, Releases
-from training.guard import logits_of, threshold_for
+from training.guard import Shown, logits_of, threshold_for
 from training.task_file import SHIPPED
 from vision.classification import probabilities
 from vision.networks import Architecture, Network
@@ -61,13 +60,24 @@ def shipped(folder: Path = SHIPPED) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.pt") if path.with_suffix(".json").is_file())
 
 
-def install_task(name: str, releases: Releases, shoes: Sequence[Callable[[], Image.Image]], device: str,
+def install_task(name: str, releases: Releases, photos: Callable[[], Shown], device: str,
                  folder: Path = SHIPPED) -> str:
     """Publish a shipped network and return its release's name; the same files and photos give the same release.
 
-    A guard is fitted to `shoes`, photos that show what it must hardly ever deny.
+    `photos` is asked, where the network has a guard, for what that is fitted to.
     """
     raw = _described(name, folder)
+    facts: dict[str, Any] = dict(raw["manifest"])
+    shown = photos() if "guard" in facts else None
+    # An export of the same network differs in bytes: what was installed before is found by what it was installed from.
+    facts["installed"] = _installed(name, folder, shown)
+    for before in releases.all("task"):
+        if before.manifest.get("installed") == facts["installed"]:
+            try:
+                releases.check(before)
+                return before.name
+            except BadRelease as error:
+                log.warning("%s; it is published again", error)
     with tempfile.TemporaryDirectory() as place:
         (Path(place) / CARD).write_text(json.dumps(raw["card"]), encoding="utf-8")
         card = read_card(Path(place))
@@ -77,28 +87,18 @@ def install_task(name: str, releases: Releases, shoes: Sequence[Callable[[], Ima
                                  for key, value in read_weights(folder / f"{name}.pt").items()})
     except RuntimeError as error:
         raise BadRelease(f"the weights of {name}.pt do not fit {name}.json ({error}); export both again") from error
-    facts: dict[str, Any] = dict(raw["manifest"])
-    if "guard" in facts:
-        facts["guard"] = _refitted(facts["guard"], network.eval(), card, shoes, device)
-    # An export of the same network differs in bytes: what was installed before is found by what it was installed from.
-    pair = [(folder / f"{name}{ending}").read_bytes() for ending in (".pt", ".json")]
-    facts["installed"] = hashlib.sha256(b"".join([*pair, json.dumps(facts, sort_keys=True).encode()])).hexdigest()[:16]
-    for before in releases.all("task"):
-        if before.manifest.get("installed") == facts["installed"]:
-            try:
-                releases.check(before)
-                return before.name
-            except BadRelease as error:
-                log.warning("%s; it is published again", error)
+    if shown is not None:
+        facts["guard"] = _refitted(facts["guard"], network.eval(), card, shown, device)
     with releases.draft("task") as draft:
         save_network(network, card, draft.folder)
         draft.manifest.update({**facts, "architecture": card.architecture, "width": card.width})
     return draft.name
 
 
-def is_guarded(name: str, folder: Path = SHIPPED) -> bool:
-    """Whether a shipped network has a guard, which wants photos to be fitted to."""
-    return "guard" in _described(name, folder)["manifest"]
+def _installed(name: str, folder: Path, shown: Shown | None) -> str:
+    """A short name for a pair of files and what a guard is fitted to."""
+    pair = [(folder / f"{name}{ending}").read_bytes() for ending in (".pt", ".json")]
+    return hashlib.sha256(b"".join([*pair, b"" if shown is None else shown.digest.encode()])).hexdigest()[:16]
 
 
 def _described(name: str, folder: Path) -> dict[str, Any]:
@@ -109,12 +109,12 @@ def _described(name: str, folder: Path) -> dict[str, Any]:
     return dict(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
 
 
-def _refitted(guard: dict[str, Any], network: Network, card: NetworkCard, shoes: Sequence[Callable[[], Image.Image]],
-              device: str) -> dict[str, Any]:
+def _refitted(guard: dict[str, Any], network: Network, card: NetworkCard, shown: Shown, device: str) -> dict[str, Any]:
     """The guard fitted to the photos of this catalogue; without enough of them it refuses none."""
-    if not shoes:
-        return {**guard, "threshold": 0.0, "refused": 0.0, "photos": 0}
-    logits = logits_of(network.to(device), card.preprocessing, shoes, torch.device(device))
+    facts = {**guard, "threshold": 0.0, "refused": 0.0, "photos": 0, "shown": shown.digest}
+    if not shown.names:
+        return facts
+    logits = logits_of(network.to(device), card.preprocessing, shown, torch.device(device))
     sure = probabilities(logits, card.temperature)[:, card.classes.index(guard["class"])]
     threshold = threshold_for(sure, float(guard["refuse_at_most"]))
-    return {**guard, "threshold": threshold, "refused": float(np.mean(sure < threshold)), "photos": len(sure)}
+    return {**facts, "threshold": threshold, "refused": float(np.mean(sure < threshold)), "photos": len(sure)}

@@ -1,6 +1,6 @@
 """What the commands of `solesearch task` share: their options, and a task's photos and plan made ready."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +13,9 @@ from app.wiring import Stores
 from catalogue.errors import BadInput
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from catalogue.releases import Published
     from training.classify import Plan, Watch
+    from training.guard import Shown
     from training.labelled import LabelledPhoto
     from training.task_data import TaskData
     from training.task_file import Task
@@ -117,19 +116,14 @@ def _read(stores: Stores, found: "Task", entries: "list[LabelledPhoto]") -> "Tas
         return read_data(entries, found.data, found.classes, stores.runs / "task-photos", moved)
 
 
-def shoes_of(stores: Stores, guarded: bool) -> "list[Callable[[], Image.Image]]":
-    """Photos of the catalogue, which all show shoes, for a task whose guard must hardly ever deny them; none for one
-    without."""
-    from functools import partial
-
+def shoes_of(stores: Stores) -> "Shown":
+    """Photos of the catalogue, which all show shoes, for a guard that must hardly ever deny them."""
     from numpy.random import default_rng
 
-    from training.guard import MOST_PHOTOS
-    if not guarded:
-        return []
+    from training.guard import MOST_PHOTOS, Shown
     names = sorted({row.sha256 for row in catalogue_rows(stores)})
     chosen = default_rng(0).permutation(len(names))[:MOST_PHOTOS]
-    return [partial(stores.photos.image, names[at]) for at in chosen]
+    return Shown([names[at] for at in chosen], stores.photos.image)
 
 
 def say_if_off(release: "Published") -> None:

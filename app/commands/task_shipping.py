@@ -1,5 +1,6 @@
 """`solesearch task install` and `export`: task networks that come with the project."""
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,15 +15,15 @@ from app.wiring import open_stores, training_device
 def install(names: tuple[str, ...]) -> None:
     """Publish networks that come with the project, without NAME all of them; makes nothing live.
 
-    A guard, such as the one that says that there is no shoe in a photo, is fitted to your catalogue's photos.
+    A guard, such as the one that says that there is no shoe in a photo, is fitted to your catalogue's photos: do this
+    again when the catalogue has grown.
     """
-    from training.shipped_tasks import install_task, is_guarded, shipped
+    from training.shipped_tasks import install_task, shipped
     stores = open_stores(read_settings())
     if not (names or shipped()):
         click.echo("No networks are shipped; train one with `solesearch task train NAME`.", err=True)
     for name in names or tuple(shipped()):
-        shoes = shoes_of(stores, is_guarded(name))
-        made = install_task(name, stores.releases, shoes, training_device(stores.settings))
+        made = install_task(name, stores.releases, partial(shoes_of, stores), training_device(stores.settings))
         say_if_off(stores.releases.open(made))
         click.echo(made)
 

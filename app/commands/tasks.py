@@ -1,6 +1,7 @@
 """`solesearch task`: classifiers described by one file each: list, make, train, evaluate."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import click
@@ -90,7 +91,7 @@ def train(name: str, data: Path | None, recipe_file: Path | None, changes: tuple
     stores = open_stores(read_settings())
     plan, photos = prepared(stores, name, data, recipe_file, changes)
     with watching() as watch:
-        made = train_task(plan, photos, shoes_of(stores, plan.task.guard is not None), stores.releases, stores.runs,
+        made = train_task(plan, photos, partial(shoes_of, stores), stores.releases, stores.runs,
                           training_device(stores.settings), watch)
     release = stores.releases.open(made)
     measures = release.manifest["measures"]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,13 @@ from app.wiring import Stores, embedder_of, open_stores
 from catalogue.photos import read_image
 from demo.pictures import PHOTOS
 from tests.conftest import encoded
+from training.guard import Shown
 from training.labelled import LabelledPhoto
 from training.shipped_tasks import install_task, shipped
 from training.task_file import find_task
 from vision.trunks import build_trunk
 
+NONE = Shown([], Image.open)
 QUICK = ("--set", "size=32", "--set", "epochs=2", "--set", "backbone=cnn3", "--set", "batch=8")
 
 
@@ -36,6 +37,12 @@ def shape(kind: str, random: np.random.Generator) -> Image.Image:
     else:
         pen.line((x, y, x + side, y + side), fill=(20, 150, 40), width=5)
     return image
+
+
+def plain(count: int) -> Shown:
+    """As many plain pictures, each of a colour of its own."""
+    return Shown([str(value) for value in range(count)],
+                 lambda name: Image.new("RGB", (32, 32), (int(name) % 256, int(name) // 256, 9)))
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +191,7 @@ def test_a_network_is_written_as_a_pair_and_published_from_it(made: dict[str, An
     assert run("export", "shapes", tmp_path, "--attribution", "Pictures made by a test.")[0] == 0
     recipe = json.loads((tmp_path / "shapes.json").read_text())["card"]["recipe"]
     assert recipe["start"] == "start.pt"  # not where it lay on this machine
-    name = install_task("shapes", stores_of_home.releases, [], "cpu", tmp_path)
+    name = install_task("shapes", stores_of_home.releases, lambda: NONE, "cpu", tmp_path)
     first, again = stores_of_home.releases.open(made["release"]), stores_of_home.releases.open(name)
     assert again.manifest["task"] == "shapes" and first.manifest["guard"]["class"] == "disc"
     assert again.manifest["guard"]["threshold"] == 0  # no photos of this catalogue: it refuses none
@@ -192,11 +199,28 @@ def test_a_network_is_written_as_a_pair_and_published_from_it(made: dict[str, An
     images = [shape("disc", np.random.default_rng(9)), shape("square", np.random.default_rng(9))]
     ours, theirs = (embedder_of(stores_of_home, one).embed(images).logits for one in (first, again))
     assert np.abs(ours - theirs).max() < 0.05
-    assert install_task("shapes", stores_of_home.releases, [], "cpu", tmp_path) == name
-    others = [partial(Image.new, "RGB", (32, 32), (value % 256, value // 256, 9)) for value in range(300)]
-    fitted = stores_of_home.releases.open(install_task("shapes", stores_of_home.releases, others, "cpu", tmp_path))
+    assert install_task("shapes", stores_of_home.releases, lambda: NONE, "cpu", tmp_path) == name
+    fitted = stores_of_home.releases.open(
+        install_task("shapes", stores_of_home.releases, lambda: plain(300), "cpu", tmp_path))
     assert 0 < fitted.manifest["guard"]["threshold"] <= 0.5
     assert fitted.manifest["guard"]["photos"] == 300 and fitted.manifest["guard"]["refused"] <= 0.005
+
+
+def test_a_grown_catalogue_fits_the_guard_anew_and_trains_nothing(
+        made: dict[str, Any], run: Callable[..., Any], stores_of_home: Stores, home: Path,
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    first = stores_of_home.releases.open(made["release"])
+    again = ("train", "shapes", *QUICK, "--set", f"start={home / 'start.pt'}")
+    monkeypatch.setattr("app.commands.tasks.shoes_of", lambda stores: plain(300))
+    monkeypatch.setattr("training.classify.fit", lambda *_: pytest.fail("trained again"))
+    code, out, error = run(*again)
+    assert code == 0, error
+    second = stores_of_home.releases.open(json.loads(out)["release"])
+    assert second.name != first.name and second.manifest["files"] == first.manifest["files"]
+    assert second.manifest["measures"] == first.manifest["measures"]
+    own = first.manifest["guard"]["photos"]
+    assert second.manifest["guard"]["photos"] == own + 300 and second.manifest["guard"]["threshold"] > 0
+    assert json.loads(run(*again)[1])["release"] == second.name
 
 
 @pytest.mark.parametrize("name", shipped())
