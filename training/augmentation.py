@@ -24,7 +24,7 @@ def augment(packed: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     pixels = _recolour(pixels, recipe, random)
     pixels = _degrade(pixels, recipe.blur, random)
     pixels = _erase(pixels, recipe.erase, random)
-    return pixels.clamp(0, 255)
+    return pixels.clamp_(0, 255)
 
 
 def _uniform(n: int, low: float, high: float, random: torch.Generator) -> Tensor:
@@ -32,11 +32,11 @@ def _uniform(n: int, low: float, high: float, random: torch.Generator) -> Tensor
 
 
 def _some(chosen: Tensor, pixels: Tensor, change: Callable[[Tensor | slice], Tensor]) -> Tensor:
-    """Return the photos (n, 3, s, s), those chosen (n, 1, 1, 1) as `change` gives them, which is told their rows."""
+    """Change the photos (n, 3, s, s) that are chosen (n, 1, 1, 1), as `change` gives them, which is told their rows."""
     if pixels.device.type != "cpu":  # a GPU would have to be waited for to know which they are
         return torch.where(chosen, change(slice(None)), pixels)
     at = torch.nonzero(chosen.flatten()).flatten()
-    return pixels.index_copy(0, at, change(at)) if len(at) else pixels
+    return pixels.index_copy_(0, at, change(at)) if len(at) else pixels
 
 
 def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
@@ -55,18 +55,20 @@ def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     shift_x, shift_y = draw(-0.22, 0.22) * strength, draw(-0.22, 0.22) * strength
     tilt_x, tilt_y = draw(-0.22, 0.22) * strength, draw(-0.22, 0.22) * strength
     cos, sin = torch.cos(angle), torch.sin(angle)
-    zero, one = torch.zeros_like(cos), torch.ones_like(cos)
-    matrix = torch.stack([                                              # (n, 3, 3): output to input coordinates
-        torch.stack([zoom * stretch * cos * mirror, -zoom * sin, shift_x], 1),
-        torch.stack([zoom * stretch * sin * mirror, zoom * cos, shift_y], 1),
-        torch.stack([tilt_x, tilt_y, one + zero], 1)], 1)
     size = x.shape[-1]
     line = (torch.arange(size, device=x.device) + 0.5) * (2 / size) - 1
-    grid = torch.stack([line.expand(size, size), line[:, None].expand(size, size), torch.ones(size, size,
-                        device=x.device)], -1).view(1, -1, 3)           # (1, s·s, 3)
-    mapped = grid @ matrix.transpose(1, 2)                              # (n, s·s, 3)
-    mapped = mapped[..., :2] / mapped[..., 2:].clamp(min=0.3)
-    return F.grid_sample(x, mapped.view(n, size, size, 2), mode="bilinear", padding_mode="border", align_corners=False)
+
+    def plane(along: Tensor, down: Tensor, constant: Tensor | float) -> Tensor:
+        """A linear function of the output's coordinates (n, s, s)."""
+        rows = down[:, None] * line + (constant[:, None] if isinstance(constant, Tensor) else constant)
+        return torch.addcmul(rows[:, :, None], along[:, None, None], line)
+
+    # Output to input coordinates: the rows of a projective matrix, each as a plane.
+    depth = plane(tilt_x, tilt_y, 1.0).clamp_(min=0.3)
+    mapped = torch.empty(n, size, size, 2, device=x.device)
+    torch.div(plane(zoom * stretch * cos * mirror, -zoom * sin, shift_x), depth, out=mapped[..., 0])
+    torch.div(plane(zoom * stretch * sin * mirror, zoom * cos, shift_y), depth, out=mapped[..., 1])
+    return F.grid_sample(x, mapped, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _replace_ground(pixels: Tensor, mask: Tensor, share: float, random: torch.Generator) -> Tensor:
@@ -81,18 +83,18 @@ def _regrounded(pixels: Tensor, others: Tensor, mask: Tensor, random: torch.Gene
     """Photos (n, 3, s, s) with another ground where their mask (n, 1, s, s) is 0, made up or a piece of `others`."""
     n, size = len(pixels), pixels.shape[-1]
     device = pixels.device
-    ground = torch.zeros_like(pixels)
-    for cells, weight in ((2, 1.0), (6, 0.5), (size // 4, 0.35), (size, 0.2)):
+    coarse = size // 4
+    tone = torch.rand(n, 3, 1, 1, generator=random, device=device)
+    ground = 0.6 * tone.mean(1, keepdim=True) + 0.4 * tone
+    for cells, weight in ((2, 1.0), (6, 0.5), (coarse, 0.35)):
         noise = torch.rand(n, 3, cells, cells, generator=random, device=device) - 0.5
         # Mostly grey noise: grounds in the world are rarely rainbows.
         noise = 0.75 * noise.mean(1, keepdim=True) * 1.7 + 0.25 * noise
-        strength = weight * _uniform(n, 0, 1, random)
-        noise = strength * noise
-        ground += (noise if cells == size
-                   else F.interpolate(noise, (size, size), mode="bilinear", align_corners=False))
-    tone = torch.rand(n, 3, 1, 1, generator=random, device=device)
-    tone = 0.6 * tone.mean(1, keepdim=True) + 0.4 * tone
-    ground = (ground + tone).mul_(255)
+        noise = weight * _uniform(n, 0, 1, random) * noise
+        ground = ground + F.interpolate(noise, (coarse, coarse), mode="bilinear", align_corners=False)
+    ground = F.interpolate(255 * ground, (size, size), mode="bilinear", align_corners=False)
+    grains = torch.rand(min(n, GRAINS), 1, size, size, generator=random, device=device) - 0.5
+    _add_grains(ground, grains, _uniform(n, 0, 40, random))
     other = others[torch.randperm(len(others), generator=random, device=device)[:n]].roll(size // 2, dims=-1)
     ground = torch.where(_uniform(n, 0, 1, random) < 0.25, other, ground)
     return torch.lerp(ground.clamp_(0, 255), pixels, mask)
@@ -139,14 +141,20 @@ def _degrade(pixels: Tensor, strength: float, random: torch.Generator) -> Tensor
     lower = max(8, int(size / factor))
 
     def soften(at: Tensor | slice) -> Tensor:
-        low = F.interpolate(pixels[at], (lower, lower), mode="area")
+        low = F.interpolate(pixels[at], (lower, lower), mode="bilinear", align_corners=False, antialias=factor > 2)
         return F.interpolate(low, (size, size), mode="bilinear", align_corners=False)
 
     pixels = _some(_uniform(n, 0, 1, random) < 0.5, pixels, soften)
-    # Every few photos share their grains, at strengths of their own: drawing them costs more than all else here.
     grains = torch.randn(min(n, GRAINS), *pixels.shape[1:], generator=random, device=pixels.device)
-    noise = grains.repeat(-(-n // len(grains)), 1, 1, 1)[:n]
-    return torch.addcmul(pixels, noise, _uniform(n, 0, 18, random) * strength)
+    return _add_grains(pixels, grains, _uniform(n, 0, 18, random) * strength)
+
+
+def _add_grains(pixels: Tensor, grains: Tensor, strengths: Tensor) -> Tensor:
+    """Add to n photos, in place, at their strengths (n, 1, 1, 1), a few patterns of noise (k, …) that they share:
+    drawing one for each would cost more than all else here."""
+    for some, strong in zip(pixels.split(len(grains)), strengths.split(len(grains)), strict=True):
+        some.addcmul_(grains[:len(some)], strong)
+    return pixels
 
 
 def _erase(pixels: Tensor, share: float, random: torch.Generator) -> Tensor:
@@ -157,6 +165,8 @@ def _erase(pixels: Tensor, share: float, random: torch.Generator) -> Tensor:
     line = torch.arange(size, device=pixels.device) / size
     centre_x, centre_y = _uniform(n, 0, 1, random), _uniform(n, 0, 1, random)
     half_x, half_y = _uniform(n, 0.05, 0.22, random), _uniform(n, 0.05, 0.22, random)
-    inside = ((line.view(1, 1, 1, -1) - centre_x).abs() < half_x) & ((line.view(1, 1, -1, 1) - centre_y).abs() < half_y)
+    across = (line.view(1, 1, 1, -1) - centre_x).abs() < half_x
+    down = (line.view(1, 1, -1, 1) - centre_y).abs() < half_y
     colour = 255 * torch.rand(n, 3, 1, 1, generator=random, device=pixels.device)
-    return torch.where(inside & (_uniform(n, 0, 1, random) < share), colour, pixels)
+    return _some(_uniform(n, 0, 1, random) < share, pixels,
+                 lambda at: torch.where(across[at] & down[at], colour[at], pixels[at]))
