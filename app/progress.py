@@ -1,5 +1,6 @@
 """Progress bars of the command line, on standard error where that is a terminal."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,11 @@ from tqdm import tqdm
 
 if TYPE_CHECKING:
     from training.loop import Step
+
+
+def speaks() -> bool:
+    """Whether this process speaks for all: of those that `torchrun` started the first does."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager
@@ -21,7 +27,7 @@ def counting(what: str, total: int | None = None, unit: str = "photo") -> Iterat
         with turn:
             if not bars:
                 bars.append(tqdm(total=total if of is None else of, desc=what, unit=unit, dynamic_ncols=True,
-                                 mininterval=0.3, disable=None))
+                                 mininterval=0.3, disable=None if speaks() else True))
             bar = bars[0]
             if of is not None:
                 bar.total = of

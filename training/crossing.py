@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from catalogue.errors import BadInput
 from catalogue.files import lock, write_file
 from catalogue.releases import Releases
 from training.classified import class_table, per_class
-from training.classify import NOBODY, Plan, Watch, fit_rows, packed_photos
 from training.compare import markdown
 from training.drawings import save_drawing
+from training.fitting import NOBODY, Plan, Watch, fit_rows, packed_photos
 from training.folds import folds_of, hold_out
+from training.parallel import Team
 from training.task_data import TaskData
 from training.task_report import draw_confusion_on
 from vision.classification import Classification, calibration_error, classification
@@ -106,7 +108,7 @@ def _fold(plan: Plan, data: TaskData, place: np.ndarray, number: int, run: Path,
         held = hold_out(data.labels[train], data.groups[train], CHECKED, plan.recipe.seed)
         train, check = train[~held], train[held]
     log.info("fold %d: %d photos to train on, %d held out", number + 1, len(train), len(val))
-    fitted = fit_rows(plan, data, packed, train, val, run, device, releases, watch, check)
+    fitted = fit_rows(plan, data, packed, train, val, run, Team(torch.device(device)), releases, watch, check)
     found = Fold(val, fitted.logits[val], sum(part.numel() for part in fitted.network.parameters()),
                  sum(row["seconds"] for row in fitted.history),
                  float((fitted.logits[train].argmax(1) == data.labels[train]).mean()))

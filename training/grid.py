@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from catalogue.errors import BadInput
 from catalogue.files import lock, write_file
 from catalogue.releases import Releases
-from training.classify import NOBODY, Plan, Watch, fit_rows, measures_of, overfitting, packed_photos
 from training.compare import markdown, setting
 from training.drawings import save_drawing
+from training.fitting import NOBODY, Plan, Watch, fit_rows, measures_of, overfitting, packed_photos
+from training.parallel import Team
 from training.task_data import TaskData
 from vision.classification import wilson
 
@@ -108,14 +110,14 @@ def baseline(plan: Plan) -> Plan:
 def train_cell(cell: Cell, plan: Plan, data: TaskData, seeds: int, runs: Path, device: str, releases: Releases,
                watch: Watch = NOBODY) -> Row:
     """Train a cell once with every seed; trainings that are done are not done again."""
-    measures = []
+    measures, team = [], Team(torch.device(device))
     for seed in range(plan.recipe.seed, plan.recipe.seed + seeds):
         one = replace(plan, recipe=replace(plan.recipe, seed=seed))
         run = runs / f"cell-{plan.task.name}-{data.digest}-{one.digest}"
         with lock(run / "run.lock", "this training"):
             if not (run / "measures.json").is_file():
                 packed = packed_photos(data, one.recipe, runs, watch.packed)
-                fitted = fit_rows(one, data, packed, data.rows("train"), data.rows("val"), run, device, releases, watch)
+                fitted = fit_rows(one, data, packed, data.rows("train"), data.rows("val"), run, team, releases, watch)
                 write_file(run / "measures.json", json.dumps(measures_of(one, data, fitted)).encode())
                 (run / "checkpoint.pt").unlink(missing_ok=True)
             measures.append(json.loads((run / "measures.json").read_text(encoding="utf-8")))

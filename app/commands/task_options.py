@@ -14,7 +14,7 @@ from catalogue.errors import BadInput
 
 if TYPE_CHECKING:
     from catalogue.releases import Published
-    from training.classify import Plan, Watch
+    from training.fitting import Plan, Watch
     from training.guard import Shown
     from training.labelled import LabelledPhoto
     from training.task_data import TaskData
@@ -101,7 +101,7 @@ def catalogue_rows(stores: Stores) -> Any:
 def prepared(stores: Stores, name: str, data: Path | None, recipe_file: Path | None,
              changes: tuple[str, ...]) -> "tuple[Plan, TaskData]":
     """What to train and on which photos, read and checked."""
-    from training.classify import Plan
+    from training.fitting import Plan
     from training.task_file import find_task, parted, recipe_of
     found = find_task(name, stores.settings.tasks)
     words, multiply = parted(changes)
@@ -137,6 +137,6 @@ def say_if_off(release: "Published") -> None:
 @contextmanager
 def watching() -> "Iterator[Watch]":
     """Progress bars for one training after the other."""
-    from training.classify import Watch
+    from training.fitting import Watch
     with counting("prepare photos") as packed, counting("train", unit="step") as stepped:
         yield Watch(packed, stepping(stepped))

@@ -14,7 +14,7 @@ from app.wiring import open_stores, training_device
 from catalogue.errors import BadInput
 
 if TYPE_CHECKING:
-    from training.classify import Plan
+    from training.fitting import Plan
     from training.task_data import TaskData
 
 PLOT = click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path),

@@ -20,6 +20,7 @@ from app.commands.task_options import (
 )
 from app.commands.task_shipping import export, install
 from app.commands.task_trials import compare, cross_validate
+from app.progress import speaks
 from app.settings import read_settings
 from app.wiring import embedder_of, open_stores, training_device
 from catalogue.errors import BadInput
@@ -87,12 +88,15 @@ def train(name: str, data: Path | None, recipe_file: Path | None, changes: tuple
 
     Killed at any moment, the same command goes on from the last epoch; done before, it says what it made.
     """
-    from training.classify import overfitting, train_task
+    from training.classify import train_task
+    from training.fitting import overfitting
     stores = open_stores(read_settings())
     plan, photos = prepared(stores, name, data, recipe_file, changes)
     with watching() as watch:
         made = train_task(plan, photos, partial(shoes_of, stores), stores.releases, stores.runs,
                           training_device(stores.settings), watch)
+    if not speaks():
+        return
     release = stores.releases.open(made)
     measures = release.manifest["measures"]
     say_if_off(release)

@@ -1,13 +1,12 @@
 """`solesearch snapshot` and `solesearch train`."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from app.progress import counting, stepping
+from app.progress import counting, speaks, stepping
 from app.settings import read_settings
 from app.tables import show_table
 from app.wiring import Stores, open_stores, training_device
@@ -55,7 +54,7 @@ def sku(digest: str | None, recipe_file: Path | None, changes: tuple[str, ...], 
     taken = open_snapshot(stores.snapshots, digest) if digest else take_snapshot(
         stores.database, stores.snapshots, SplitShares(val, unseen))
     name = train_with_bars(stores, taken, recipe)
-    if os.environ.get("RANK", "0") == "0":  # under torchrun one process speaks for all
+    if speaks():
         click.echo(json.dumps({"release": name, **stores.releases.open(name).manifest["measures"]}))
 
 

@@ -1,6 +1,8 @@
 """`solesearch task`, as it is run: from a folder of photos to a release, its measures, folds, a table, two files."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -212,7 +214,7 @@ def test_a_grown_catalogue_fits_the_guard_anew_and_trains_nothing(
     first = stores_of_home.releases.open(made["release"])
     again = ("train", "shapes", *QUICK, "--set", f"start={home / 'start.pt'}")
     monkeypatch.setattr("app.commands.tasks.shoes_of", lambda stores: plain(300))
-    monkeypatch.setattr("training.classify.fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("training.fitting.fit", lambda *_: pytest.fail("trained again"))
     code, out, error = run(*again)
     assert code == 0, error
     second = stores_of_home.releases.open(json.loads(out)["release"])
@@ -221,6 +223,23 @@ def test_a_grown_catalogue_fits_the_guard_anew_and_trains_nothing(
     own = first.manifest["guard"]["photos"]
     assert second.manifest["guard"]["photos"] == own + 300 and second.manifest["guard"]["threshold"] > 0
     assert json.loads(run(*again)[1])["release"] == second.name
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_task(shapes: Path, tmp_path: Path) -> None:
+    """That two processes end as one does is tested of the loop; here batch norms see halves of a batch each."""
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "tasks" / "two.toml").write_text(f'name = "two"\n[data]\npath = "{shapes}"\n[guard]\nclass = "disc"\n')
+    root, said = Path(__file__).parents[2], []
+    for starter in ([], ["torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]):
+        home = {"SOLESEARCH_DATA_DIR": str(tmp_path / str(len(said))), "SOLESEARCH_TASKS_DIR": str(tmp_path / "tasks"),
+                "SOLESEARCH_THREADS": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(root), "PATH": "/usr/bin:/bin"}
+        done = subprocess.run([sys.executable, "-m", *starter, "app.cli", "task", "train", "two", *QUICK, "--set",
+                               "precision=fp32"], check=True, cwd=root, env=home, capture_output=True, text=True)
+        said.append(json.loads(done.stdout))  # one line: one process speaks for both
+    one, two = said
+    assert one["val_loss"] == pytest.approx(two["val_loss"], abs=0.1)
+    assert (one["photos"], one["train_photos"]) == (two["photos"], two["train_photos"])
 
 
 @pytest.mark.parametrize("name", shipped())
