@@ -13,7 +13,6 @@ index built anew, which additions must equal. Intervals are 95 %, by bootstrap o
 import argparse
 import csv
 import json
-import shutil
 import tempfile
 import threading
 import time
@@ -140,9 +139,8 @@ def serving(stores: Stores) -> Iterator[str]:
 def _copied(network: Published, stores: Stores) -> Published:
     """Publish a network of other stores in these."""
     with stores.releases.draft("network") as draft:
-        for name in network.manifest["files"]:
-            shutil.copy2(network.folder / name, draft.folder / name)
-        draft.manifest.update({**network.manifest, "snapshot": ""})  # which photos it saw is not known here
+        draft.copy(network)
+        draft.manifest["snapshot"] = ""  # which photos it saw is not known here
     return stores.releases.open(draft.name)
 
 

@@ -40,6 +40,13 @@ class Draft:
     replaces: tuple[str, ...] = ()
     name: str = ""
 
+    def copy(self, release: "Published") -> None:
+        """Begin with the files and facts of a release."""
+        for path in release.manifest["files"]:
+            (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(release.folder / path, self.folder / path)
+        self.manifest.update(release.manifest)
+
 
 @dataclass(frozen=True)
 class Published:

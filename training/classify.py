@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
@@ -106,9 +105,8 @@ def _as_shown(plan: Plan, data: TaskData, packing: Callable[[], np.ndarray], rel
     held_out = class_logits(network, packing(), data.rows("val").tolist(), device)
     guard = _guard(rule, data, network, card, held_out, shown, device)
     with releases.draft("task") as draft:
-        for name in release.manifest["files"]:
-            shutil.copy2(release.folder / name, draft.folder / name)
-        draft.manifest.update({**release.manifest, **guard_facts(guard)})
+        draft.copy(release)
+        draft.manifest.update(guard_facts(guard))
     _note(run, draft.name)
     return draft.name
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from catalogue.errors import BadInput, BadPhoto
@@ -47,7 +47,8 @@ def whole_box(box: Box | None, width: int, height: int) -> WholeBox | None:
 
 def load(source: Source, path: Path | None, catalogue: Iterable[ProductPhotoRow] = (),
          store: PhotoStore | None = None) -> list[LabelledPhoto]:
-    """Return the labelled photos of a source, in a stable order; `path` is where it lies, None for the catalogue."""
+    """Return the labelled photos of a source, in a stable order, under the names that its `labels` give to labels;
+    `path` is where it lies, None for the catalogue."""
     if path is None:
         found = list(_of_catalogue(catalogue, store, source.attribute)) if store is not None else []
     elif not path.exists():
@@ -63,7 +64,7 @@ def load(source: Source, path: Path | None, catalogue: Iterable[ProductPhotoRow]
     if not found:
         raise BadInput(f"{path or 'the catalogue'} holds no labelled photos; for kind {source.kind} "
                        f"{_WANTED[source.kind]}")
-    return found
+    return [replace(one, label=source.labels.get(one.label, one.label)) for one in found]
 
 
 _WANTED = {

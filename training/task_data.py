@@ -101,18 +101,17 @@ def read_data(entries: Sequence[LabelledPhoto], source: Source, classes: Sequenc
     What was read of a file is kept in the folder `cache` until the file changes. Photos that cannot be read are named,
     counted and left out; a label that is no class is `BadInput`, or skipped and counted if the source says so.
     """
-    named = [(entry, source.labels.get(entry.label, entry.label)) for entry in entries]
-    known = tuple(classes) or tuple(sorted({label for _, label in named if label}))
+    known = tuple(classes) or tuple(sorted({entry.label for entry in entries if entry.label}))
     if len(known) < 2:
         raise BadInput(f"there is one class only ({', '.join(known) or 'none'}); a task needs two or more")
-    strange = Counter(label or "(none)" for _, label in named if label not in known)
+    strange = Counter(entry.label or "(none)" for entry in entries if entry.label not in known)
     if strange and source.others == "refuse":
         raise BadInput(f"{', '.join(map(repr, sorted(strange)[:5]))} is no class of this task; its classes are "
                        f"{', '.join(known)}. Rename the label, or set `others = \"skip\"` under [data]")
-    kept = [(entry, label) for entry, label in named if label in known]
-    facts_of = read_facts([entry.path for entry, _ in kept], cache, watch)
+    kept = [entry for entry in entries if entry.label in known]
+    facts_of = read_facts([entry.path for entry in kept], cache, watch)
     whole, unreadable = [], []
-    for entry, label in kept:
+    for entry in kept:
         fact = facts_of[entry.path]
         try:
             if fact.wrong:
@@ -121,7 +120,7 @@ def read_data(entries: Sequence[LabelledPhoto], source: Source, classes: Sequenc
         except BadPhoto as error:
             unreadable.append(f"{entry.path}: {error}")
         else:
-            whole.append((entry, known.index(label), fact, box))
+            whole.append((entry, known.index(entry.label), fact, box))
     return _grouped(known, whole, tuple(unreadable), dict(strange), source, seed)
 
 

@@ -63,13 +63,12 @@ def kind_of(kind: str, path: Path) -> str:
 
 
 def under_classes(entries: "list[LabelledPhoto]", found: "Task", data: Path | None) -> "list[LabelledPhoto]":
-    """The photos under the names of a task's classes; those of other labels are left out if its file says so, but
-    never a folder: one that no class is called after is a mistake."""
+    """The photos of a task's classes; those of other labels are left out if its file says so, but never a folder: one
+    that no class is called after is a mistake."""
     source = found.data
-    named = [replace(one, label=source.labels.get(one.label, one.label)) for one in entries]
     if source.others != "skip" or not found.classes or (data and kind_of(source.kind, data) == "folders"):
-        return named
-    return [one for one in named if one.label in found.classes]
+        return entries
+    return [one for one in entries if one.label in found.classes]
 
 
 def to_measure(stores: Stores, found: "Task", release: "Published", data: Path | None) -> "list[LabelledPhoto]":

@@ -151,7 +151,8 @@ def test_a_folder_is_read_as_one_whatever_the_task_reads(tmp_path: Path) -> None
     (tmp_path / "1.json").write_text("{}")
     assert kind_of("aihub", tmp_path) == "aihub"
     found = find_task("shoe-type", Path("none"))
-    strange = [LabelledPhoto(tmp_path, "Heels"), LabelledPhoto(tmp_path, "boats")]
+    assert found.data.labels["Heels"] == "heels"
+    strange = [LabelledPhoto(tmp_path, "heels"), LabelledPhoto(tmp_path, "boats")]
     assert [one.label for one in under_classes(strange, found, tmp_path)] == ["heels", "boats"]
     assert [one.label for one in under_classes(strange, found, None)] == ["heels"]
 

@@ -185,7 +185,7 @@ def test_an_ai_hub_folder_joins_labels_and_photos(tmp_path: Path) -> None:
     source = Source(kind="aihub", labels={"리조트": "resort"}, others="skip")
     entries = load(source, tmp_path)
     assert [(one.label, one.side, one.path.exists()) for one in entries] == [
-        ("리조트", "train", True), ("리조트", "train", False), ("모던", "train", True)]
+        ("resort", "train", True), ("resort", "train", False), ("모던", "train", True)]
     (tmp_path / "Training" / "라벨링데이터" / "리조트" / "1.json").write_text("{")
     with pytest.raises(BadInput, match=r"1\.json"):
         load(source, tmp_path)
