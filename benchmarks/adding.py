@@ -11,14 +11,13 @@ index built anew, which additions must equal. Intervals are 95 %, by bootstrap o
 """
 
 import argparse
-import csv
 import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +36,21 @@ from benchmarks.baselines import histograms
 from benchmarks.street import DEMO
 from catalogue.imports import import_path, labelled_photos
 from catalogue.photos import read_image
-from catalogue.products_csv import ProductRow, photo_paths, read_products
+from catalogue.products_csv import ProductRow, photo_paths, read_products, write_products
 from catalogue.releases import Published
 from index.evaluate import evaluate_queries
 
 PATIENCE_S = 60
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The photos that ask (q,), the products that they show, and what embedding and histogram make of them (q, d)."""
+
+    paths: Sequence[Path]
+    products: np.ndarray
+    vectors: np.ndarray
+    histograms: np.ndarray
 
 
 def main() -> None:
@@ -64,7 +73,7 @@ def main() -> None:
               f"{row['recall@1']:.3f} [{low:.3f}–{high:.3f}]  @10 {row['recall@10']:.3f}; served "
               f"{row['served@1']:.3f}, colour histogram {row['histogram@1']:.3f} "
               f"({row['queries']} queries, {row['products']} products)")
-    print(f"the same photos in an index built anew: recall@1 {found['rows'][-1]['anew@1']:.3f}")
+    print(f"the same photos in an index built anew: recall@1 {found['anew@1']:.3f}")
     if options.json:
         print(json.dumps(found))
 
@@ -78,21 +87,34 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     there = [] if options.among else list(dict.fromkeys(map(model_of, rows)))[::2]
     new = [row for row in rows if model_of(row) not in there
            and (options.asked != options.added or len(photo_paths(options.photos, row)) > options.counts[-1])]
+    if not new:
+        raise SystemExit(f"no product of {', '.join(options.added)} has more than {options.counts[-1]} photos; name "
+                         "fewer with --counts")
     with tempfile.TemporaryDirectory() as place:
         stores = open_stores(Settings(data_dir=Path(place) / "data", threads=given.settings.threads))
         network = _copied(network, stores)
         among = [row for row in read_products(options.photos) if row.set in options.among] or [
             row for row in rows if row not in new]
-        shown_of(among, options.photos, Path(place) / "among", None)
+        lay_out(among, options.photos, Path(place) / "among", None)
         import_path(stores.database, stores.photos, Path(place) / "among")
         stores.releases.promote("index", build_with_bar(stores, network))
         with serving(stores) as address:
-            first = Path(place) / "first"
-            found_s = _found_after(stores, address, shown_of(new[:1], options.photos, first, 1))
-            measured = [_added(stores, address, new, options, count, Path(place) / str(count))
-                        for count in options.counts]
+            lay_out(new[:1], options.photos, Path(place) / "first", 1)
+            found_s = _found_after(stores, address, Path(place) / "first")
+            measured, asked = [], None
+            for count in options.counts:
+                folder = Path(place) / str(count)
+                lay_out(new, options.photos, folder, count)
+                began = time.monotonic()
+                added = _add(stores, folder)
+                took = time.monotonic() - began
+                asked = asked or _asked_with(stores, network, new, options, folder)
+                measured.append({"photos": count, "added": added, "added_s": took, **_recall(stores, address, asked)})
+        assert asked is not None
+        anew = open_whole(stores, stores.releases.open(build_with_bar(stores, network)))
+        anew_recall = evaluate_queries(anew, asked.vectors, asked.products)["recall@1"]
     return {"network": network.name, "among": len(among), "found_s": found_s, "poll_s": stores.settings.poll_s,
-            "rows": measured}
+            "rows": measured, "anew@1": anew_recall}
 
 
 def model_of(row: ProductRow) -> str:
@@ -100,20 +122,13 @@ def model_of(row: ProductRow) -> str:
     return row.model_group or row.slug
 
 
-def shown_of(rows: Sequence[ProductRow], photos: Path, folder: Path, most: int | None) -> list[Path]:
-    """Lay out a folder to import of the first `most` photos of each product; return the photos."""
-    folder.mkdir()
-    chosen = []
+def lay_out(rows: Sequence[ProductRow], photos: Path, folder: Path, most: int | None) -> None:
+    """Make a folder to import of the first `most` photos of each product, all if it is None."""
     for row in rows:
         (folder / row.set / row.slug).mkdir(parents=True)
         for path in photo_paths(photos, row)[:most]:
-            chosen.append(folder / row.set / row.slug / path.name)
-            chosen[-1].symlink_to(path.absolute())
-    with (folder / "products.csv").open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(asdict(rows[0])))
-        table.writeheader()
-        table.writerows(asdict(row) for row in rows)
-    return chosen
+            (folder / row.set / row.slug / path.name).symlink_to(path.absolute())
+    write_products(folder / "products.csv", rows)
 
 
 @contextmanager
@@ -125,12 +140,8 @@ def serving(stores: Stores) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        address, until = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE_S
-        while not server.started:
-            if not thread.is_alive() or time.monotonic() > until:
-                raise SystemExit("the service did not start; what it said stands above")
-            time.sleep(0.02)
-        yield address
+        _wait(lambda: server.started, "the service did not start; what it said stands above")
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         thread.join()
@@ -144,63 +155,61 @@ def _copied(network: Published, stores: Stores) -> Published:
     return stores.releases.open(draft.name)
 
 
-def _asked(address: str, photo: Path) -> dict[str, Any]:
+def _wait(happened: Callable[[], bool], else_say: str) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while not happened():
+        if time.monotonic() > until:
+            raise SystemExit(else_say)
+        time.sleep(0.02)
+
+
+def _ask(address: str, photo: Path) -> dict[str, Any]:
     answer = requests.post(f"{address}/identify", photo.read_bytes(), timeout=60)
     answer.raise_for_status()
     return dict(answer.json())
 
 
-def _found_after(stores: Stores, address: str, photos: Sequence[Path]) -> float:
-    """Add what a folder holds, one product; return the seconds until the service finds it."""
-    folder, began = photos[0].parents[2], time.monotonic()
+def _add(stores: Stores, folder: Path) -> int:
+    """Import a folder and add what the live index lacks; return how many photos were added."""
     import_path(stores.database, stores.photos, folder)
-    _add(stores)
-    with Session(stores.readers) as session:
-        (product, _), *_ = labelled_photos(session, folder)[0]
-    while _asked(address, photos[0])["best"]["id"] != product:
-        if time.monotonic() - began > PATIENCE_S:
-            raise SystemExit(f"{photos[0]} is not found after {PATIENCE_S} s")
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def _add(stores: Stores) -> int:
     return add_with_bar(stores, stores.releases.live("index")).added
 
 
-def _added(stores: Stores, address: str, new: Sequence[ProductRow], options: argparse.Namespace, count: int,
-           folder: Path) -> dict[str, Any]:
-    """Let the new products have `count` photos each, and ask the service, the index and an index built anew."""
-    shown_of(new, options.photos, folder, count)
+def _found_after(stores: Stores, address: str, folder: Path) -> float:
+    """Add the one product of a folder; return the seconds until the service finds it."""
     began = time.monotonic()
-    import_path(stores.database, stores.photos, folder)
-    added = _add(stores)
-    took = time.monotonic() - began
-    index = stores.releases.live("index")
-    network = network_of(stores, index)
+    _add(stores, folder)
+    with Session(stores.readers) as session:
+        [(product, photo)], _ = labelled_photos(session, folder)
+    _wait(lambda: _ask(address, photo)["best"]["id"] == product, f"{photo} is not found after {PATIENCE_S} s")
+    return time.monotonic() - began
+
+
+def _asked_with(stores: Stores, network: Published, new: Sequence[ProductRow], options: argparse.Namespace,
+                folder: Path) -> Asked:
+    """The photos of the new products, which a folder holds and the catalogue knows, that are never added."""
     with Session(stores.readers) as session:
         known, _ = labelled_photos(session, options.photos, options.asked)
         ours = {product for product, _ in labelled_photos(session, folder)[0]}
-    early = {path for row in new for path in photo_paths(options.photos, row)[:options.counts[-1]]}
-    known = [(product, path) for product, path in known if product in ours and path not in early]
-    products = np.array([product for product, _ in known])
+    added = {path for row in new for path in photo_paths(options.photos, row)[:options.counts[-1]]}
+    known = [(product, path) for product, path in known if product in ours and path not in added]
     images = [read_image(path.read_bytes()) for _, path in known]
-    vectors = embedder_of(stores, network).embed(images).vectors
-    gallery = open_whole(stores, index)
-    photos = histograms([stores.photos.image(str(name)) for name in gallery.photos])
-    latest = stores.releases.segments(index.name)[-1]
-    until = time.monotonic() + PATIENCE_S
-    while latest not in _asked(address, known[0][1])["releases"]["segments"] and time.monotonic() < until:
-        time.sleep(0.05)
-    served = [_asked(address, path)["best"]["id"] == product for product, path in known]
-    found = {"photos": count, "added": added, "added_s": took, **evaluate_queries(gallery, vectors, products),
-             "served@1": float(np.mean(served)),
-             "histogram@1": evaluate_queries(replace(gallery, vectors=photos), histograms(images),
-                                             products)["recall@1"]}
-    if count == options.counts[-1]:
-        anew = open_whole(stores, stores.releases.open(build_with_bar(stores, network)))
-        found["anew@1"] = evaluate_queries(anew, vectors, products)["recall@1"]
-    return found
+    return Asked([path for _, path in known], np.array([product for product, _ in known]),
+                 embedder_of(stores, network).embed(images).vectors, histograms(images))
+
+
+def _recall(stores: Stores, address: str, asked: Asked) -> dict[str, Any]:
+    """Recall of the live index with its segments, of the service once it has taken up the last one, and of colours."""
+    index = stores.releases.live("index")
+    gallery, latest = open_whole(stores, index), stores.releases.segments(index.name)[-1]
+    _wait(lambda: latest in _ask(address, asked.paths[0])["releases"]["segments"],
+          f"{latest} is not served after {PATIENCE_S} s")
+    served = [_ask(address, path)["best"]["id"] == product
+              for path, product in zip(asked.paths, asked.products.tolist(), strict=True)]
+    colours = replace(gallery, vectors=histograms([stores.photos.image(str(name)) for name in gallery.photos]))
+    return {**evaluate_queries(gallery, asked.vectors, asked.products), "served@1": float(np.mean(served)),
+            "histogram@1": evaluate_queries(colours, asked.histograms, asked.products)["recall@1"]}
+
 
 
 if __name__ == "__main__":

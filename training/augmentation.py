@@ -32,7 +32,8 @@ def _uniform(n: int, low: float, high: float, random: torch.Generator) -> Tensor
 
 
 def _some(chosen: Tensor, pixels: Tensor, change: Callable[[Tensor | slice], Tensor]) -> Tensor:
-    """Change the photos (n, 3, s, s) that are chosen (n, 1, 1, 1), as `change` gives them, which is told their rows."""
+    """Return the photos (n, 3, s, s), those chosen (n, 1, 1, 1) as `change` gives them, which is told their rows; on a
+    CPU they are changed in place."""
     if pixels.device.type != "cpu":  # a GPU would have to be waited for to know which they are
         return torch.where(chosen, change(slice(None)), pixels)
     at = torch.nonzero(chosen.flatten()).flatten()
@@ -58,13 +59,13 @@ def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     size = x.shape[-1]
     line = (torch.arange(size, device=x.device) + 0.5) * (2 / size) - 1
 
-    def plane(along: Tensor, down: Tensor, constant: Tensor | float) -> Tensor:
-        """A linear function of the output's coordinates (n, s, s)."""
-        rows = down[:, None] * line + (constant[:, None] if isinstance(constant, Tensor) else constant)
+    def plane(along: Tensor, down: Tensor, constant: Tensor) -> Tensor:
+        """A linear function (n, s, s) of the output's coordinates, by its coefficients (n,)."""
+        rows = torch.addcmul(constant[:, None], down[:, None], line)
         return torch.addcmul(rows[:, :, None], along[:, None, None], line)
 
     # Output to input coordinates: the rows of a projective matrix, each as a plane.
-    depth = plane(tilt_x, tilt_y, 1.0).clamp_(min=0.3)
+    depth = plane(tilt_x, tilt_y, torch.ones_like(tilt_x)).clamp_(min=0.3)
     mapped = torch.empty(n, size, size, 2, device=x.device)
     torch.div(plane(zoom * stretch * cos * mirror, -zoom * sin, shift_x), depth, out=mapped[..., 0])
     torch.div(plane(zoom * stretch * sin * mirror, zoom * cos, shift_y), depth, out=mapped[..., 1])
