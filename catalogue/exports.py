@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from catalogue.files import new_file, write_file
 from catalogue.gallery_items import merged
+from catalogue.identity import is_gtin
 from catalogue.imports import ImportReport
 from catalogue.photos import PhotoStore
 from catalogue.pushed_lines import write_line
@@ -105,11 +106,15 @@ def _shown(session: Session, which: ColumnElement[bool]) -> list[tuple[ProductPh
 
 
 def _gtins(session: Session) -> dict[int, list[str]]:
-    """The GTINs of every product, those of products merged into it included."""
+    """The GTINs of every product, those of products merged into it included.
+
+    What is no GTIN (it came before they were checked) is left out: it would keep its line from being read back.
+    """
     became = merged(session)
     found: dict[int, list[str]] = defaultdict(list)
     for code, product_id in session.execute(select(ProductCode.code, ProductCode.product_id)
                                             .where(ProductCode.code.startswith("gtin:")).order_by(ProductCode.code)):
         # A code is written without leading zeros; a GTIN-13 says the same with them.
-        found[became.get(product_id, product_id)].append(code.removeprefix("gtin:").zfill(13))
+        if is_gtin(digits := code.removeprefix("gtin:").zfill(13)):
+            found[became.get(product_id, product_id)].append(digits)
     return found

@@ -39,7 +39,10 @@ class GalleryState:
 
 @dataclass(frozen=True)
 class StateMark:
-    """Changes whenever removals, merges or models do: comparing two is cheaper than reading the state twice."""
+    """Changes whenever removals, merges, models or brands do: comparing two is cheaper than reading the state twice.
+
+    A product's brand is only ever filled in, so the number of products that have one (`branded`) tells.
+    """
 
     removed: int
     removed_last: datetime | None
@@ -47,6 +50,7 @@ class StateMark:
     merged: int
     merged_sum: int
     models_sum: int
+    branded: int
 
 
 def register(session: Session, pairs: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
@@ -101,8 +105,10 @@ def state_mark(session: Session) -> StateMark:
                               .where(GalleryItem.removed_at.is_not(None))).one()
     products = session.execute(select(func.count(), func.count(Product.merged_into_id),
                                       func.coalesce(func.sum(Product.merged_into_id), 0),
-                                      func.coalesce(func.sum(Product.model_id), 0))).one()
-    return StateMark(removed[0], removed[1], products[0], products[1], int(products[2] or 0), int(products[3] or 0))
+                                      func.coalesce(func.sum(Product.model_id), 0),
+                                      func.count(func.nullif(Product.brand, "")))).one()
+    return StateMark(removed[0], removed[1], products[0], products[1], int(products[2] or 0), int(products[3] or 0),
+                     products[4])
 
 
 def removed_ids(session: Session) -> frozenset[int]:

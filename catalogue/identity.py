@@ -10,11 +10,18 @@ from dataclasses import dataclass
 from sqlalchemy import String, insert, select
 from sqlalchemy.orm import Session
 
-from catalogue.tables import Model, Product, ProductCode
+from catalogue.tables import Model, Product, ProductCode, ProductPhoto, Table
 
 log = logging.getLogger(__name__)
-WIDTHS = {column.name: column.type.length or 0 for column in Product.__table__.columns
-          if isinstance(column.type, String)}
+
+
+def _widths(table: type[Table]) -> dict[str, int]:
+    return {column.name: column.type.length or 0 for column in table.__table__.columns
+            if isinstance(column.type, String)}
+
+
+WIDTHS = _widths(Product)
+_ORIGIN_WIDTH = _widths(ProductPhoto)["origin"]
 
 _CODE = insert(ProductCode)
 
@@ -54,6 +61,14 @@ def plain(text: str) -> str:
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKC", text).casefold())
 
 
+def is_gtin(digits: str) -> bool:
+    """Whether this is a GTIN without spaces: 8, 12, 13 or 14 digits, not all 0, the last of them the check digit."""
+    if not re.fullmatch("[0-9]{8}|[0-9]{12,14}", digits) or not int(digits):
+        return False
+    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits[:-1])))
+    return (10 - total % 10) % 10 == int(digits[-1])
+
+
 def codes_of(brand: str, style_code: str, gtins: Iterable[str], own: str) -> Codes:
     """The codes of a listing or an import; a UPC and the same number written as an EAN or GTIN-14 are one code."""
     style = f"style:{plain(brand)}:{plain(style_code)}" if plain(brand) and plain(style_code) else ""
@@ -67,9 +82,14 @@ def listing_code(shop_id: int, url: str) -> str:
     return fitting(f"listing:{shop_id}:{url}")
 
 
-def fitting(code: str) -> str:
+def import_code(name: str) -> str:
+    """The code of its own that an import has, which is also its photos' origin; `name` is `<set>/<slug>`."""
+    return fitting(f"import:{name}", _ORIGIN_WIDTH)
+
+
+def fitting(code: str, width: int = WIDTHS["key"]) -> str:
     """The code, or its digest where it is too long for its column."""
-    if len(code) > WIDTHS["key"]:
+    if len(code) > width:
         return f"{code.partition(':')[0]}:sha256:{hashlib.sha256(code.encode()).hexdigest()}"
     return code
 

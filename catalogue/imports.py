@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from catalogue.errors import BadInput, BadPhoto, SoleSearchError
 from catalogue.files import new_folder
 from catalogue.gallery_items import note_changes
-from catalogue.identity import Described, codes_of, find_or_add_model, find_or_add_product
+from catalogue.identity import Described, codes_of, find_or_add_model, find_or_add_product, import_code
 from catalogue.listings import FoundPhoto, add_photos
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.products_csv import ProductRow, photo_paths, read_csv, read_products, write_products
@@ -38,6 +38,16 @@ class ImportReport:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass
+class _Rows:
+    """The rows of a CSV that are one product: what tells it from others, its first line and row, all their photos."""
+
+    identity: tuple[str, ...]
+    line: int
+    row: dict[str, str]
+    places: list[Path | str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class _Entry:
     """One product to import and where its photos lie: files, or addresses."""
@@ -54,8 +64,9 @@ def import_path(engine: Engine, store: PhotoStore, path: Path, photo_column: str
 
     One transaction a product: an import that is killed and started again ends the same as one that was not. Importing
     again replaces what the same origin brought before. `sets` keeps to those sets; `watch(n)` hears of each product.
-    With `fetch`, the photos of a CSV may be addresses, several of them apart by spaces. `layout` says that the folder
-    is a public set's; its sets are `<layout>-train` and `<layout>-test`.
+    Rows of a CSV are one product by their slug, else by brand and sku, else by brand, name and colour, else by the
+    photo's folder. With `fetch`, its photos may be addresses, several of them apart by spaces. `layout` says that the
+    folder is a public set's; its sets are `<layout>-train` and `<layout>-test`.
     """
     report = ImportReport()
     entries = (_public_entries(path, layout, sets) if layout else _folder_entries(path, sets) if path.is_dir()
@@ -115,7 +126,7 @@ def labelled_photos(session: Session, folder: Path, sets: Sequence[str] = ()) ->
 
     Products are recognised as an import would: by brand and style code, else by set and slug.
     """
-    found = [(codes_of(row.brand, row.sku, (), f"import:{row.set}/{row.slug}"), photo_paths(folder, row))
+    found = [(codes_of(row.brand, row.sku, (), import_code(f"{row.set}/{row.slug}")), photo_paths(folder, row))
              for row in read_products(folder) if not sets or row.set in sets]
     ids = products_by_codes(session, [codes for codes, _ in found])
     known = [(ids[codes], path) for codes, paths in found if codes in ids for path in paths]
@@ -141,23 +152,40 @@ def _public_entries(folder: Path, layout: str, sets: Sequence[str]) -> Iterator[
 
 
 def _csv_entries(path: Path, photo_column: str, report: ImportReport) -> Iterator[_Entry]:
-    grouped: dict[str, tuple[dict[str, str], list[Path | str]]] = {}
+    products: dict[str, _Rows] = {}
     for line, row in read_csv(path, required=(photo_column,)):
         places = _places(path, (row.get(photo_column) or "").strip())
-        named = row.get("slug") or row.get("sku") or row.get("name")
-        identity = named or (places[0].parent.name if places and isinstance(places[0], Path) else "")
-        if not places or not identity:
-            report.failed += 1
-            report.problems.append(f"{path}, line {line}: " + (
-                f"no photo in the column {photo_column!r}" if not places else
-                "a row needs a slug, sku or name, or a photo path with a folder"))
+        identity = _identity(row, places)
+        slug = re.sub(r"[/\\\0]", "-", "-".join(filter(None, identity[1:]))).strip(".") or "product"
+        if not places:
+            problem = f"no photo in the column {photo_column!r}"
+        elif not identity:
+            problem = "a row needs a slug, sku or name, or a photo path with a folder"
+        elif (former := products.setdefault(slug, _Rows(identity, line, row))).identity != identity:
+            problem = (f"another product, that of line {former.line}, has the slug {slug!r} already; "
+                       "give the rows of one of them another in a column 'slug'")
+        else:
+            former.places.extend(places)
             continue
-        grouped.setdefault(identity, (row, []))[1].extend(places)
-    for identity, (row, places) in grouped.items():
-        slug = re.sub(r"[/\\\0]", "-", identity).strip(".") or "product"
-        known = {name: row.get(name) or "" for name in
+        report.failed += 1
+        report.problems.append(f"{path}, line {line}: {problem}")
+    for slug, rows in products.items():
+        known = {name: rows.row.get(name) or "" for name in
                  ("brand", "name", "price", "colour", "sku", "model_group", "shoe_type", "kind")}
-        yield _Entry(f"{path.stem}/{slug}", ProductRow(set=path.stem, slug=slug, **known), places)
+        yield _Entry(f"{path.stem}/{slug}", ProductRow(set=path.stem, slug=slug, **known), rows.places)
+
+
+def _identity(row: dict[str, str], places: Sequence[Path | str]) -> tuple[str, ...]:
+    """What tells a row's product from others: the column it goes by, then the words; empty if there are none."""
+    brand = row.get("brand") or ""
+    if slug := row.get("slug"):
+        return ("slug", slug)
+    if sku := row.get("sku"):
+        return ("sku", brand, sku)
+    if name := row.get("name"):
+        return ("name", brand, name, row.get("colour") or "")
+    folder = places[0].parent.name if places and isinstance(places[0], Path) else ""
+    return ("folder", folder) if folder else ()
 
 
 def _places(path: Path, cell: str) -> list[Path | str]:
@@ -177,9 +205,7 @@ def _stored(store: PhotoStore, entry: _Entry, report: ImportReport, fetch: Fetch
 
 
 def _save(session: Session, entry: _Entry, photos: Sequence[FoundPhoto]) -> None:
-    row, origin = entry.row, f"import:{entry.origin}"
-    if len(origin) > 200:
-        raise BadInput(f"the set and slug {entry.origin[:60]!r}… are longer than 190 characters; shorten them")
+    row, origin = entry.row, import_code(entry.origin)
     group = row.model_group and f"{row.set}:{row.model_group}"
     model = find_or_add_model(session, row.brand, group, row.name)
     product = find_or_add_product(session, origin, Described(

@@ -11,7 +11,7 @@ from catalogue.errors import SoleSearchError
 from catalogue.files import PARTIAL
 from catalogue.photos import PhotoStore
 from catalogue.releases import Releases
-from catalogue.sweeping import in_use
+from catalogue.sweeping import photo_in_use
 from catalogue.tables import Photo
 
 
@@ -29,7 +29,7 @@ def faults(engine: Engine, store: PhotoStore, releases: Releases) -> Iterator[Fa
     Only photos in use need their file (see `catalogue.sweeping`).
     """
     with Session(engine.execution_options(readonly=True)) as session:
-        names = set(session.scalars(select(Photo.sha256).where(in_use())))
+        names = set(session.scalars(select(Photo.sha256).where(photo_in_use())))
     for name in sorted(names):
         path = store.path(name)
         if not path.is_file():

@@ -97,11 +97,17 @@ class PhotoStore:
     def put(self, data: bytes) -> PhotoFacts:
         """Store the bytes if they are a picture we can read (`BadPhoto` if not); storing twice is storing once."""
         found = facts(data)
-        if self.holds(found):
-            os.utime(self.path(found.sha256))  # as good as new: a sweep spares what was stored a moment ago
-        else:
+        if not self._renewed(found):
             write_file(self.path(found.sha256), data, settle=False)
         return found
+
+    def _renewed(self, photo: PhotoFacts) -> bool:
+        """Whether the photo's file is there, now as good as new: what was stored a moment ago is never removed."""
+        try:
+            os.utime(self.path(photo.sha256))
+        except FileNotFoundError:
+            return False
+        return self.holds(photo)  # looked at last, for another process may have removed it until it was touched
 
     def holds(self, photo: PhotoFacts) -> bool:
         """Whether the photo's file is there, whole as far as its size says (a power cut may leave an empty one)."""

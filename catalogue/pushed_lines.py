@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from catalogue.errors import BadInput
+from catalogue.identity import is_gtin
+from catalogue.imports import is_address
 from catalogue.listings import FoundListing
 
 Line = Annotated[str, Field(max_length=1000)]
@@ -34,8 +36,10 @@ class PushedPlace(BaseModel):
 class PushedLine(BaseModel):
     """One JSON object: a shop's listing (with `shop` and `url`), or a product without any (with an `origin`).
 
-    `origin` names a product that no shop sells, `<set>/<slug>`; without one it is made of the file's name and the
-    style code or title. `photos` are paths, addresses, or objects of a `path` and the `url` it came from.
+    `origin` names a product that no shop sells, `<set>/<slug>`; without one it is made of the file's name, the brand
+    and the style code, or the title and colour where there is none. No two lines of a file may have the same one: all
+    photos of a product stand on its line. `photos` are paths, addresses, or objects of a `path` and the `url` it came
+    from. `gtins` are digits without spaces.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,7 +71,7 @@ class PushedLine(BaseModel):
     def places(self) -> list[PushedPhoto]:
         """The photos, each as path and address."""
         return [PushedPhoto(place.path, place.url) if isinstance(place, PushedPlace) else
-                PushedPhoto(url=place) if place.startswith(("http://", "https://")) else PushedPhoto(place)
+                PushedPhoto(url=place) if is_address(place) else PushedPhoto(place)
                 for place in self.photos]
 
 
@@ -84,6 +88,9 @@ def read_line(data: bytes) -> PushedLine:
         raise BadInput(f"this is no JSON object in UTF-8 ({error})") from error
     if line.shop and not line.url:
         raise BadInput("a listing of a shop needs its url")
+    if wrong := [gtin for gtin in line.gtins if not is_gtin(gtin)]:  # one that several lines share would join them
+        raise BadInput(f"{wrong[0]!r} in gtins is no GTIN (8, 12, 13 or 14 digits, the last one their check digit); "
+                       "correct it or leave it out")
     if not all(place.path or place.url for place in line.places()):
         raise BadInput("a photo needs a path or a url")
     if "\0" in text or "\\u0000" in text:

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, SoleSearchError
-from catalogue.identity import Described, find_or_add_model, find_or_add_product, plain
+from catalogue.identity import Described, find_or_add_model, find_or_add_product, import_code, plain
 from catalogue.imports import Fetch, ImportReport, read_photo, replace_photos
 from catalogue.listings import FoundPhoto, save_listing
 from catalogue.photos import PhotoFacts, PhotoStore
@@ -27,14 +27,20 @@ def import_lines(engine: Engine, store: PhotoStore, path: Path, fetch: Fetch | N
 
     One transaction a line: a push that is killed and started again ends the same as one that was not. A shop of the
     line's name is made on demand. `fetch` brings photos that are addresses; one that was fetched from the same address
-    before is not fetched again.
+    before is not fetched again. A line whose origin an earlier one has is a bad line: it would take that one's photos
+    away.
     """
     report = ImportReport()
+    first_of: dict[str, int] = {}
     for number, data in _lines(path):
         try:
             line = read_line(data)
-            photos = list(_photos(engine, store, path, line, fetch, report, number))
-            in_one_go(engine, partial(_save, path, line, photos))
+            origin = "" if line.shop else _origin(path, line)
+            if origin and (first := first_of.setdefault(origin, number)) != number:
+                raise BadInput(f"it is the same product as line {first} (origin {origin.removeprefix('import:')!r}); "
+                               "put the photos of both on one line, or give each an origin of its own")
+            photos = list(_photos(engine, store, path, line, origin, fetch, report, number))
+            in_one_go(engine, partial(_save, line, origin, photos))
         except SoleSearchError as error:
             report.failed += 1
             report.problems.append(f"{path}, line {number}: {error}")
@@ -58,10 +64,10 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise BadInput(f"{path} is damaged or cut short ({error}); the lines before are in the catalogue") from error
 
 
-def _photos(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, fetch: Fetch | None,
+def _photos(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, origin: str, fetch: Fetch | None,
             report: ImportReport, number: int) -> Iterator[FoundPhoto]:
     places = line.places()
-    known = _known(engine, store, path, line, places)
+    known = _known(engine, store, line, origin, places)
     for place in places:
         if not place.path and place.url in known:
             yield known[place.url]
@@ -74,7 +80,7 @@ def _photos(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, fet
             yield FoundPhoto(facts, place.url)
 
 
-def _known(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, places: Sequence[PushedPhoto]
+def _known(engine: Engine, store: PhotoStore, line: PushedLine, origin: str, places: Sequence[PushedPhoto]
            ) -> dict[str, FoundPhoto]:
     """The photos that were fetched for this line before, by address."""
     urls = [place.url for place in places if place.url and not place.path]
@@ -86,26 +92,28 @@ def _known(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, plac
         rows = rows.join(Listing, Listing.id == ProductPhoto.listing_id).join(Shop, Shop.id == Listing.shop_id).where(
             Shop.name == line.shop, Listing.url == line.url)
     else:
-        rows = rows.where(ProductPhoto.origin == _origin(path, line))
+        rows = rows.where(ProductPhoto.origin == origin)
     with Session(engine.execution_options(readonly=True)) as session:
         found = {url: PhotoFacts(row.sha256, row.format, row.width, row.height, row.size, row.dhash)
                  for url, row in session.execute(rows)}
     return {url: FoundPhoto(facts, url) for url, facts in found.items() if store.holds(facts)}
 
 
-def _save(path: Path, line: PushedLine, photos: Sequence[FoundPhoto], session: Session) -> None:
+def _save(line: PushedLine, origin: str, photos: Sequence[FoundPhoto], session: Session) -> None:
     if line.shop:
         save_listing(session, _shop(session, line.shop), line.listing(), photos)
         return
     model = find_or_add_model(session, line.brand, line.group, line.model_name or line.title)
-    product = find_or_add_product(session, _origin(path, line), Described(
+    product = find_or_add_product(session, origin, Described(
         line.brand, line.title, line.colour, line.style_code, line.gtins, line.shoe_type, model))
-    replace_photos(session, product.id, _origin(path, line), photos)
+    replace_photos(session, product.id, origin, photos)
 
 
 def _origin(path: Path, line: PushedLine) -> str:
-    made = "/".join([path.name.partition(".")[0], plain(line.style_code) or plain(line.title) or "product"])
-    return f"import:{line.origin or made}"[:200]
+    """The origin of a line without a shop: as stated, or made of what tells its product from the file's others."""
+    words = (line.brand, line.style_code) if plain(line.style_code) else (line.brand, line.title, line.colour)
+    # Unknown words keep their place: a brand and a title are not taken for a title and a colour.
+    return import_code(line.origin or f"{path.name.partition('.')[0]}/{'-'.join(map(plain, words))}")
 
 
 def _shop(session: Session, name: str) -> int:

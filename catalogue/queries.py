@@ -1,8 +1,10 @@
 """Named read-only queries of the catalogue; each returns plain values or frozen dataclasses, never live rows."""
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from decimal import Decimal
 from typing import Any
 
@@ -158,7 +160,7 @@ def products_by_codes(session: Session, wanted: Sequence[Codes]) -> dict[Codes, 
 
 
 def catalogue_rows(session: Session) -> Iterator[tuple[ProductRow, list[Photo]]]:
-    """Each product with its photos, as a `products.csv` has them."""
+    """Each product with its photos, as a `products.csv` has them; a product always has the same slug."""
     for product, model_key in session.execute(
             select(Product, Model.key).outerjoin(Model).where(Product.merged_into_id.is_(None), in_use())
             .order_by(Product.id)).all():
@@ -167,8 +169,15 @@ def catalogue_rows(session: Session) -> Iterator[tuple[ProductRow, list[Photo]]]
             .where(ProductPhoto.product_id == product.id).group_by(Photo.sha256)
             .order_by(func.min(ProductPhoto.position), Photo.sha256)))
         offer = session.scalars(select(Listing).where(Listing.product_id == product.id, Listing.price.is_not(None))
-                                .order_by(Listing.id).limit(1)).first()
+                                .order_by(Listing.gone_at.is_not(None), Listing.id).limit(1)).first()
         price = f"{offer.price} {offer.currency}".strip() if offer else ""
-        yield ProductRow(set="catalogue", slug=f"product-{product.id}", brand=product.brand, name=product.name,
+        yield ProductRow(set="catalogue", slug=_slug(product), brand=product.brand, name=product.name,
                          price=price, colour=product.colour, sku=product.style_code, model_group=model_key or "",
                          shoe_type=product.shoe_type, kind="", n_images=str(len(photos))), photos
+
+
+def _slug(product: Product) -> str:
+    """A product's folder in an export. Every catalogue has a product 1, and whoever imports the exports of two must not
+    take them for one: when and as what a product was made never changes, and no other catalogue's agrees in both."""
+    made = f"{product.key} {product.created_at.astimezone(UTC).isoformat()}"
+    return f"product-{product.id}-{hashlib.sha256(made.encode()).hexdigest()[:8]}"

@@ -8,23 +8,34 @@ same release.
 import hashlib
 import json
 import logging
+import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, delete, or_, select
 from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, BadRelease, Busy, NotFound, NothingLive
 from catalogue.files import PARTIAL, lock, new_folder, sweep_partial, sync_folder
 from catalogue.tables import Live, Release, Segment, now
+from catalogue.transactions import in_one_go
 
 log = logging.getLogger(__name__)
 KINDS = ("network", "index", "segment", "detector", "task")
 MANIFEST = "manifest.json"
+_NAME = re.compile(f"({'|'.join(KINDS)})-[0-9a-f]{{16}}")
+
+
+class Anything:
+    """Says of a promotion that it may take the place of whatever is live; None would say that nothing was."""
+
+
+ANYTHING = Anything()
 
 
 @dataclass
@@ -62,7 +73,7 @@ class Published:
             raise BadRelease(f"{self.name!r} is no release of kind {self.kind!r}; kinds are {', '.join(KINDS)}")
 
 
-def slot_of(release: Published) -> str:
+def slot_of(release: Published | Release) -> str:
     """The slot that a release may be live in: its kind, for a task with the task's name."""
     return f"task:{release.manifest.get('task', '')}" if release.kind == "task" else release.kind
 
@@ -86,9 +97,9 @@ class Releases:
                 yield draft
                 files = _digests(temporary)
                 manifest = json.dumps({**draft.manifest, "kind": kind, "files": files}, indent=1, ensure_ascii=False,
-                                      sort_keys=True, allow_nan=False)
-                draft.name = f"{kind}-{hashlib.sha256(manifest.encode()).hexdigest()[:16]}"
-                (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+                                      sort_keys=True, allow_nan=False).encode()
+                draft.name = _name_of(kind, manifest)
+                (temporary / MANIFEST).write_bytes(manifest)
             with lock(self.folder / "releases.lock", "publishing or deleting releases", patience_s=60):
                 made_with = draft.manifest.get("network")
                 if made_with is not None and not (self.folder / str(made_with)).is_dir():
@@ -103,12 +114,16 @@ class Releases:
             raise NotFound(f"there is no release {name!r}; `solesearch releases` lists what there is")
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        except ValueError as error:
+            return Published(name, manifest["kind"], folder, manifest)
+        except (ValueError, KeyError, TypeError) as error:
             raise BadRelease(f"the manifest of {name} cannot be read ({error}); build the release again") from error
-        return Published(name, manifest["kind"], folder, manifest)
 
     def check(self, release: Published) -> None:
-        """Compare every file with the digest in the manifest; `BadRelease` names the first that differs."""
+        """Compare the manifest with the release's name and every file with the digest in the manifest; `BadRelease`
+        names the first that differs."""
+        manifest = release.folder / MANIFEST
+        if not manifest.is_file() or _name_of(release.kind, manifest.read_bytes()) != release.name:
+            raise BadRelease(f"{MANIFEST} of {release.name} is missing or altered; build the release again")
         found = _digests(release.folder)
         for path, digest in release.manifest["files"].items():
             if found.get(path) != digest:
@@ -187,26 +202,16 @@ class Releases:
             return {row.slot: (row.release.name, row.former.name if row.former else None)
                     for row in session.scalars(select(Live).order_by(Live.slot))}
 
-    def promote(self, slot: str, name: str, instead_of: str | None = None) -> None:
+    def promote(self, slot: str, name: str, instead_of: str | Anything | None = ANYTHING) -> None:
         """Make the release live: one row moves. Promoting what is live already changes nothing.
 
-        `instead_of` names what the candidate was measured against; `Busy` if something else went live meanwhile.
+        `instead_of` names what the candidate was measured against, None where nothing was live; `Busy` if that changed
+        meanwhile.
         """
         release = self.open(name)
         if slot != slot_of(release):
             raise BadInput(f"{name} is a release for slot {slot_of(release)!r} and cannot be live in slot {slot!r}")
-        with Session(self.engine) as session, session.begin():
-            row_id = session.scalar(select(Release.id).where(Release.name == name))
-            if row_id is None:
-                raise NotFound(f"{name} was never published here; `solesearch releases` lists what was")
-            live = session.get(Live, slot, with_for_update=True)
-            if instead_of is not None and (live is None or live.release.name != instead_of):
-                raise Busy(f"another release went live in {slot} while {name} was measured against {instead_of}; "
-                           "promote again to measure it against that one")
-            if live is None:
-                session.add(Live(slot=slot, release_id=row_id))
-            elif live.release_id != row_id:
-                live.former_id, live.release_id, live.changed_at = live.release_id, row_id, now()
+        in_one_go(self.engine, partial(_make_live, slot, name, instead_of))
 
     def roll_back(self, slot: str) -> str:
         """Promote what was live before, and return its name; `NothingLive` if there was nothing."""
@@ -233,44 +238,29 @@ class Releases:
 
     def prune(self, keep: int = 2) -> list[str]:
         """Delete all but the live, the former, the newest `keep` of each kind (of tasks: of each task), the networks
-        these name and the segments that add to these."""
-        with lock(self.folder / "releases.lock", "publishing or deleting releases", patience_s=60):
-            return self._prune(keep)
+        these name and the segments that add to these; return the names of what was deleted.
 
-    def _prune(self, keep: int) -> list[str]:
-        releases = self.all()
-        kept = {name for pair in self.slots().values() for name in pair if name}
-        for slot in {slot_of(release) for release in releases} - {"segment"}:
-            kept |= {release.name for release in [r for r in releases if slot_of(r) == slot][:keep]}
-        kept |= {segment for release in releases if release.name in kept and release.kind == "index"
-                 for segment in self.segments(release.name)}
-        kept |= {str(release.manifest["network"]) for release in releases
-                 if release.name in kept and "network" in release.manifest}
-        gone = [release.name for release in releases if release.name not in kept]
-        sweep_partial(self.folder)
-        for name in gone:
-            with Session(self.engine) as session, session.begin():
-                row = session.scalars(select(Release).where(Release.name == name)).one()
-                own = [row.id, *session.scalars(select(Segment.index_id).where(Segment.release_id == row.id))]
-                held = select(Live.slot).where(Live.release_id.in_(own) | Live.former_id.in_(own))
-                if session.scalars(held).first() is not None:  # promoted since we looked, it or what it adds to
-                    continue
-                session.execute(delete(Segment).where((Segment.index_id == row.id) | (Segment.release_id == row.id)))
-                session.delete(row)
-            # Out of the way in one step: a deletion that is cut short must not leave half a release under its name.
-            aside = self.folder / f"{PARTIAL}{name}"
-            (self.folder / name).rename(aside)
-            shutil.rmtree(aside)
-        return gone
+        Releases that cannot be read are left to be built again. Folders without a row, which a killed prune or
+        publication leaves, go too: nothing can be made of them but by publishing the same again.
+        """
+        with lock(self.folder / "releases.lock", "publishing or deleting releases", patience_s=60):
+            sweep_partial(self.folder)
+            # Under the lock nobody is between placing a release and recording it.
+            here = {path.name for path in self.folder.iterdir() if _NAME.fullmatch(path.name)}
+            if here and not here & set(self.names()):
+                raise BadInput(f"the database knows none of the {len(here)} releases in {self.folder}; is it the one "
+                               "they were made with?")
+            gone = sorted(here - in_one_go(self.engine, partial(_forget, {one.name for one in self.all()}, keep)))
+            for name in gone:
+                _delete(self.folder / name)
+            return gone
 
     def _place(self, staging: Path, final: Path) -> None:
         if final.exists():
-            if _digests(final) == _digests(staging) and (final / MANIFEST).is_file():
+            if _same(final, staging):
                 shutil.rmtree(staging)
                 return
-            aside = final.with_name(PARTIAL + final.name)
-            final.rename(aside)
-            shutil.rmtree(aside)
+            _delete(final)
         staging.rename(final)
         sync_folder(self.folder)
 
@@ -286,6 +276,42 @@ class Releases:
                 _attach(session, row, str(release.manifest["base"]), replaces)
 
 
+def _make_live(slot: str, name: str, instead_of: str | Anything | None, session: Session) -> None:
+    row_id = session.scalar(select(Release.id).where(Release.name == name))
+    if row_id is None:
+        raise NotFound(f"{name} was never published here; `solesearch releases` lists what was")
+    live = session.get(Live, slot, with_for_update=True)
+    running = live.release.name if live is not None else None
+    if not isinstance(instead_of, Anything) and running != instead_of:
+        happened = f"another release went live in {slot}" if running else f"{instead_of} was taken down from {slot}"
+        raise Busy(f"{happened} while {name} was measured against {instead_of or 'none'}; promote again to measure it "
+                   f"against {running or 'what is live by then'}")
+    if live is None:
+        session.add(Live(slot=slot, release_id=row_id))
+    elif live.release_id != row_id:
+        live.former_id, live.release_id, live.changed_at = live.release_id, row_id, now()
+
+
+def _forget(readable: Collection[str], keep: int, session: Session) -> set[str]:
+    """Delete the rows of the releases that `Releases.prune` deletes, and return the names whose folders stay.
+
+    All in one transaction: a promotion comes before it and is seen, or after it and finds its release whole or gone.
+    """
+    # On PostgreSQL, a promotion has its release's row locked by the foreign key, and we wait for it here or it for us.
+    rows = list(session.scalars(select(Release).order_by(Release.id.desc()).with_for_update()))
+    kept = {number for pair in session.execute(select(Live.release_id, Live.former_id)) for number in pair if number}
+    whole = [row for row in rows if row.name in readable]
+    for slot in {slot_of(row) for row in whole} - {"segment"}:
+        kept |= {row.id for row in [row for row in whole if slot_of(row) == slot][:keep]}
+    kept |= set(session.scalars(select(Segment.release_id).where(Segment.index_id.in_(kept))))
+    # By the rows, not the folders: what is live keeps its network although its own folder cannot be read.
+    networks = {str(row.manifest["network"]) for row in rows if row.id in kept and "network" in row.manifest}
+    gone = {row.id: row.name for row in whole if row.id not in kept and row.name not in networks}
+    session.execute(delete(Segment).where(or_(Segment.index_id.in_(gone), Segment.release_id.in_(gone))))
+    session.execute(delete(Release).where(Release.id.in_(gone)))
+    return ({row.name for row in rows} | networks) - set(gone.values())
+
+
 def _attach(session: Session, row: Release, base: str, replaces: tuple[str, ...]) -> None:
     index_id = session.scalar(select(Release.id).where(Release.name == base))
     if index_id is None:
@@ -299,6 +325,25 @@ def _attach(session: Session, row: Release, base: str, replaces: tuple[str, ...]
 
 def _nothing_live(slot: str, slots: Iterable[str]) -> str:
     return f"nothing is live in slot {slot!r}; live are: {', '.join(slots) or 'none'}"
+
+
+def _delete(folder: Path) -> None:
+    """Delete a release's folder, out of the way in one step: cut short, this leaves no half release under its name."""
+    aside = folder.with_name(PARTIAL + folder.name)
+    shutil.rmtree(aside, ignore_errors=True)  # of a deletion that was cut short
+    folder.rename(aside)
+    shutil.rmtree(aside)
+
+
+def _name_of(kind: str, manifest: bytes) -> str:
+    return f"{kind}-{hashlib.sha256(manifest).hexdigest()[:16]}"
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two folders hold the same release, manifest and all."""
+    manifests = [folder / MANIFEST for folder in (one, other)]
+    return (all(path.is_file() for path in manifests) and len({path.read_bytes() for path in manifests}) == 1
+            and _digests(one) == _digests(other))
 
 
 def _digests(folder: Path) -> dict[str, str]:

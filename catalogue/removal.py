@@ -19,10 +19,14 @@ from catalogue.tables import CrawlEvent, CrawlRun, FetchState, Listing, Price, P
 
 @dataclass(frozen=True)
 class Removed:
-    """How much of a shop was removed; `photos` counts those that no other listing or import shows."""
+    """How much of a shop was removed; `photos` counts those that no other listing or import shows.
+
+    `young` counts those of them whose files were stored within the last day: a later `sweep` removes these.
+    """
 
     listings: int
     photos: int
+    young: int = 0
 
 
 def remove_shop(engine: Engine, store: PhotoStore, shop_id: int, locks: Path) -> Removed:
@@ -30,13 +34,15 @@ def remove_shop(engine: Engine, store: PhotoStore, shop_id: int, locks: Path) ->
 
     From the end of the one transaction on, answers leave its photos out. Products that only this shop sold keep their
     rows, because indexes built before name them, and codes, so that a shop that brings them again finds them. Photo
-    files go afterwards; `sweep` finishes that if this process is killed before.
+    files go afterwards, but for those younger than a day, which a crawl of another shop may be about to show; `sweep`
+    finishes that, also if this process is killed before.
     """
     with lock(locks / f"crawl-{shop_id}.lock", f"a crawl of shop {shop_id}"):
         with Session(engine) as session, session.begin():
             _refuse_if_crawled(session, shop_id, locks)
             listings, photos = _remove_rows(session, shop_id)
-        return Removed(listings, drop_unused(engine, store, photos).photos)
+        swept = drop_unused(engine, store, photos)
+        return Removed(listings, swept.photos + swept.young, swept.young)
 
 
 def _refuse_if_crawled(session: Session, shop_id: int, locks: Path) -> None:

@@ -6,7 +6,8 @@ should the same bytes come back, they find both again.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -34,11 +35,15 @@ class DiskUse:
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep removed: photos no longer shown, files without a row, and the bytes of both."""
+    """What a sweep removed: photos no longer shown, files without a row, and the bytes of both.
+
+    `young` counts the photos no longer shown that were left, because their files are younger than a day.
+    """
 
     photos: int = 0
     orphans: int = 0
     bytes: int = 0
+    young: int = 0
 
 
 def disk_use(store: PhotoStore) -> DiskUse:
@@ -69,38 +74,53 @@ def sweep(engine: Engine, store: PhotoStore, gone_days: float | None = None) -> 
         _let_go(engine, gone_days)
     with Session(engine.execution_options(readonly=True)) as session:
         known = set(session.scalars(select(Photo.sha256)))
-        unused = set(session.scalars(select(Photo.sha256).where(~in_use())))
-    before = now().timestamp() - YOUNG_S
-    orphans = [(path, size) for path, size, changed in store.files()
-               if path.name not in known and changed < before]
-    for path, _ in orphans:
-        path.unlink(missing_ok=True)
-    old = {sha256 for sha256 in unused if _changed(store.path(sha256)) < before}
-    swept = drop_unused(engine, store, old)
-    return Swept(swept.photos, len(orphans), swept.bytes + sum(size for _, size in orphans))
+        unused = set(session.scalars(select(Photo.sha256).where(~photo_in_use())))
+    before = _oldest_young()
+    orphans = [path for path, _, changed in store.files() if path.name not in known and changed < before]
+    sizes = _remove_old(orphans, before)
+    swept = drop_unused(engine, store, unused)
+    return replace(swept, orphans=len(sizes), bytes=swept.bytes + sum(sizes))
 
 
 def drop_unused(engine: Engine, store: PhotoStore, names: Iterable[str]) -> Swept:
-    """Remove those of these photos that are not in use: the file, and the row unless something still names it."""
+    """Remove those of these photos that are not in use: the file, and the row unless something still names it.
+
+    Photos whose files are younger than a day are left as they are; a later `sweep` removes them.
+    """
     removed = [in_one_go(engine, partial(_drop, store, some)) for some in portions(names)]
-    return Swept(sum(part.photos for part in removed), bytes=sum(part.bytes for part in removed))
+    return Swept(sum(part.photos for part in removed), bytes=sum(part.bytes for part in removed),
+                 young=sum(part.young for part in removed))
 
 
 def _drop(store: PhotoStore, names: list[str], session: Session) -> Swept:
-    unused = session.scalars(select(Photo.sha256).where(Photo.sha256.in_(names), ~in_use())).all()
+    unused = session.scalars(select(Photo.sha256).where(Photo.sha256.in_(names), ~photo_in_use())).all()
+    # Within the transaction: on SQLite no writer can begin to show one of them between the look and the removal. But a
+    # crawl of another shop may just have stored the same bytes, and will show them a moment later.
+    before = _oldest_young()
+    old = [sha256 for sha256 in unused if _changed(store.path(sha256)) < before]
     session.execute(delete(Photo).where(
-        Photo.sha256.in_(unused), ~exists().where(GalleryItem.sha256 == Photo.sha256),
+        Photo.sha256.in_(old), ~exists().where(GalleryItem.sha256 == Photo.sha256),
         ~exists().where(PhotoSplit.sha256 == Photo.sha256)).execution_options(synchronize_session=False))
+    sizes = _remove_old(map(store.path, old), before)
+    return Swept(len(sizes), bytes=sum(sizes), young=len(unused) - len(old))
+
+
+def _remove_old(paths: Iterable[Path], before: float) -> list[int]:
+    """Remove the files that have not been touched since `before`, and return their sizes.
+
+    Each is looked at once more at the last moment: a writer may have found its bytes there and counts on them now.
+    """
     sizes = []
-    # Within the transaction: on SQLite no writer can begin to show one of them between the look and this.
-    for path in map(store.path, unused):
-        if path.is_file():
-            sizes.append(path.stat().st_size)
-            path.unlink(missing_ok=True)
-    return Swept(len(sizes), bytes=sum(sizes))
+    for path in paths:
+        with suppress(FileNotFoundError):
+            found = path.stat()
+            if found.st_mtime < before:
+                path.unlink()
+                sizes.append(found.st_size)
+    return sizes
 
 
-def in_use() -> ColumnElement[bool]:
+def photo_in_use() -> ColumnElement[bool]:
     """That a product or a user's feedback shows a photo."""
     return or_(exists().where(ProductPhoto.sha256 == Photo.sha256), exists().where(Feedback.sha256 == Photo.sha256))
 
@@ -112,6 +132,11 @@ def _let_go(engine: Engine, gone_days: float) -> None:
                                    .returning(ProductPhoto.product_id)
                                    .execution_options(synchronize_session=False)).all()
         note_changes(session, set(products))
+
+
+def _oldest_young() -> float:
+    """The time of change before which a file is no longer young."""
+    return now().timestamp() - YOUNG_S
 
 
 def _changed(path: Path) -> float:

@@ -184,7 +184,8 @@ class ProductPhoto(Table):
     """
 
     __tablename__ = "product_photos"
-    __table_args__ = (UniqueConstraint("product_id", "sha256", "origin"), Index(None, "sha256"))
+    __table_args__ = (UniqueConstraint("product_id", "sha256", "origin"), Index(None, "sha256"),
+                      Index(None, "origin"))
     id: Mapped[int] = mapped_column(primary_key=True)
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id"))
     sha256: Mapped[str] = mapped_column(ForeignKey("photos.sha256"))

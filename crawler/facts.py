@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 
+from catalogue.identity import is_gtin
 from catalogue.listings import FoundListing
 
 _WHOLE_MONEY = {"KRW", "JPY", "VND", "IDR", "CLP", "HUF", "TWD"}
@@ -139,10 +140,7 @@ def style_code(mpn: str, sku: str) -> str:
 def gtin(value: object) -> str:
     """A GTIN whose length and check digit are right, or nothing."""
     digits = re.sub(r"\D", "", clean(value))
-    if len(digits) not in (8, 12, 13, 14) or not int(digits):
-        return ""
-    total = sum(int(digit) * (3 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(digits[:-1])))
-    return digits if (10 - total % 10) % 10 == int(digits[-1]) else ""
+    return digits if is_gtin(digits) else ""
 
 
 def _sensible(text: str) -> Decimal | None:

@@ -147,16 +147,19 @@ def remove(name: str, yes: bool) -> None:
         click.confirm(f"Remove {row.name} with its {count} listings and their photos? This cannot be undone.",
                       abort=True)
     removed = remove_shop(stores.database, stores.photos, number, locks=stores.settings.data_dir / "locks")
-    click.echo(f"removed {row.name}: {removed.listings} listings, {removed.photos} photos")
+    later = f"; {removed.young} of these are not a day old: `solesearch catalogue sweep` removes their files tomorrow"
+    click.echo(f"removed {row.name}: {removed.listings} listings, {removed.photos} photos"
+               f"{later if removed.young else ''}")
 
 
 def shop_id(stores: Stores, name: str) -> int:
-    """The id of the shop with this name, number or address; `NotFound` says which there are."""
+    """The id of the shop with this number, else name, else address; `NotFound` says which there are."""
     with Session(stores.readers) as session:
         shops = session.scalars(select(Shop)).all()
-    for row in shops:
-        if name in (row.name, str(row.id), row.url):
-            return row.id
+    for called in (lambda row: str(row.id), lambda row: row.name, lambda row: row.url):
+        for row in shops:
+            if called(row) == name:
+                return row.id
     raise NotFound(f"there is no shop {name!r}; there are: {', '.join(row.name for row in shops) or 'none'}")
 
 

@@ -1,6 +1,8 @@
 """Shops, listings and photos put straight into a catalogue, as a crawl would bring them."""
 
 import hashlib
+import os
+import time
 from decimal import Decimal
 
 from sqlalchemy import Engine, select
@@ -39,6 +41,13 @@ def photo(name: str, url: str = "", **more: object) -> FoundPhoto:
 def stored(store: PhotoStore, seed: int) -> FoundPhoto:
     """A photo with bytes in the store."""
     return FoundPhoto(store.put(encoded(picture(seed))), f"https://runa.example/{seed}.jpg")
+
+
+def age(store: PhotoStore, *names: str, days: float = 2) -> None:
+    """Make the stored photos look as if they had been stored that long ago."""
+    then = time.time() - days * 86400
+    for name in names:
+        os.utime(store.path(name), (then, then))
 
 
 def save(engine: Engine, shop_id: int, listing: FoundListing, *photos: FoundPhoto) -> Saved:

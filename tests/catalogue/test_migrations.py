@@ -9,7 +9,7 @@ import alembic.config
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, MetaData, select, text
+from sqlalchemy import Engine, MetaData, inspect, select, text
 from sqlalchemy.orm import Session
 
 import migrations
@@ -111,6 +111,12 @@ def test_what_the_first_schema_held_is_there_and_found_again(old: Engine, tmp_pa
         found_again = save_listing(session, 1, found("9", style_code="TV-9"), [])
         assert found_again.product_id == 4
     assert not [fault for fault in faults(old, photos, Releases(old, tmp_path / "releases")) if fault.kind != "orphan"]
+    old.dispose()
+
+
+def test_an_import_finds_its_photos_by_an_index(old: Engine) -> None:
+    migrate(old)
+    assert ["origin"] in [index["column_names"] for index in inspect(old).get_indexes("product_photos")]
     old.dispose()
 
 

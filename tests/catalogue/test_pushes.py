@@ -53,7 +53,52 @@ def test_good_lines_go_in_and_bad_ones_are_told(stores: Stores, tmp_path: Path) 
             Decimal("129000"), "KRW", {"250": True})
         made = session.scalars(select(Shop)).one()
         assert (made.name, made.url, made.paused) == ("Runa", "push:Runa", True)
-        assert set(session.scalars(select(ProductPhoto.origin))) == {f"listing:{listing.id}", "import:push/loneshoe"}
+        assert set(session.scalars(select(ProductPhoto.origin))) == {f"listing:{listing.id}",
+                                                                     "import:push/tavero-loneshoe-"}
+
+
+def test_no_two_lines_of_a_file_are_one_product(stores: Stores, tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"{number}.jpg").write_bytes(encoded(picture(number)))
+    said = [{"title": "Runner 5", "brand": "Norrvik", "colour": "Red"},
+            {"title": "Runner 5", "brand": "Norrvik", "colour": "Blue"},
+            {"title": "Low", "brand": "Norrvik", "style_code": "1001"},
+            {"title": "Low", "brand": "Tavero", "style_code": "1001"},
+            {"title": "runner-5", "brand": "NORRVIK", "colour": "red"},
+            {"title": "Low", "origin": "mine/low"}, {"title": "High", "origin": "mine/low"}, {"title": "T" * 300}]
+    path = write(tmp_path / "push.jsonl", *({**line, "photos": [f"{number}.jpg"]} for number, line in enumerate(said)))
+    for _ in range(2):
+        report = import_lines(stores.database, stores.photos, path)
+        assert (report.products, report.photos, report.failed) == (6, 6, 2)
+    assert report.problems == [
+        f"{path}, line {second}: it is the same product as line {first} (origin '{origin}'); put the photos of both on "
+        "one line, or give each an origin of its own"
+        for second, first, origin in ((5, 1, "push/norrvik-runner5-red"), (7, 6, "mine/low"))]
+    with Session(stores.database) as session:
+        rows = list(session.scalars(select(ProductPhoto)))
+    assert len(rows) == 6 == len({row.product_id for row in rows}) == len({row.sha256 for row in rows})
+    out, other = tmp_path / "out.jsonl", open_stores(Settings(data_dir=tmp_path / "other", database_url=""))
+    export_lines(stores.database, stores.photos, out)
+    assert import_lines(other.database, other.photos, out).problems == []
+    with Session(other.database) as session:
+        assert {row.origin for row in rows} == set(session.scalars(select(ProductPhoto.origin)))
+    other.database.dispose()
+
+
+@pytest.mark.parametrize("wrong", ["N/A", "4006381333932", "0000000000000", "", "40063813", "4006381-333931"])
+def test_a_wrong_gtin_is_named(stores: Stores, tmp_path: Path, wrong: str) -> None:
+    path = write(tmp_path / "push.jsonl", {**LINE, "photos": [], "gtins": ["4006381333931", wrong]})
+    report = import_lines(stores.database, stores.photos, path)
+    assert report.failed == 1 and f"line 1: {wrong!r} in gtins is no GTIN" in report.problems[0]
+
+
+def test_gtins_of_any_length_are_read_back_and_what_is_none_is_left_out(stores: Stores, tmp_path: Path) -> None:
+    right = ("96385074", "036000291452", "4006381333931", "10036000291459")
+    save(stores.database, shop(stores.database), found(gtins=("N/A", *right)))
+    path = tmp_path / "out.jsonl"
+    export_lines(stores.database, stores.photos, path)
+    assert {int(code) for code in json.loads(path.read_text())["gtins"]} == set(map(int, right))
+    assert import_lines(stores.database, stores.photos, path).problems == []
 
 
 def test_a_push_again_changes_nothing_and_a_changed_one_that_much(stores: Stores, tmp_path: Path) -> None:

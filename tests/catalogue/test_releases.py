@@ -5,14 +5,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
 
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadRelease, Busy, NotFound, NothingLive
 from catalogue.files import lock
 from catalogue.integrity import faults
+from catalogue.releases import MANIFEST
+from catalogue.tables import Live, Release
 
 
 def publish(stores: Stores, text: str, kind: str = "index") -> str:
@@ -55,10 +61,7 @@ def test_promote_and_roll_back(stores: Stores) -> None:
 
 def test_prune_keeps_live_former_newest_and_their_networks(stores: Stores) -> None:
     network = publish(stores, "net", "network")
-    with stores.releases.draft("index") as draft:
-        (draft.folder / "file").write_text("with a network")
-        draft.manifest["network"] = network
-    names = [draft.name] + [publish(stores, str(number)) for number in range(5)]
+    names = [publish_made_with(stores, network)] + [publish(stores, str(number)) for number in range(5)]
     for number in range(4):
         publish(stores, f"net {number}", "network")
     stores.releases.promote("index", names[0])
@@ -66,6 +69,61 @@ def test_prune_keeps_live_former_newest_and_their_networks(stores: Stores) -> No
     kept = {release.name for release in stores.releases.all()}
     assert {names[0], names[-1], names[-2], network} <= kept and len(gone) == 3 + 2
     assert not kept & set(gone) and all(not (stores.releases.folder / name).exists() for name in gone)
+
+
+def publish_made_with(stores: Stores, network: str) -> str:
+    with stores.releases.draft("index") as draft:
+        (draft.folder / "file").write_text("with a network")
+        draft.manifest["network"] = network
+    return draft.name
+
+
+def test_what_is_live_keeps_its_network_although_its_own_folder_is_damaged(stores: Stores) -> None:
+    network = publish(stores, "net", "network")
+    live = publish_made_with(stores, network)
+    stores.releases.promote("index", live)
+    for number in range(3):
+        publish(stores, f"net {number}", "network")
+        publish(stores, str(number))
+    (stores.releases.folder / live / MANIFEST).write_text("{")
+    assert network not in stores.releases.prune()
+    assert (stores.releases.folder / network).is_dir() and (stores.releases.folder / live).is_dir()
+
+
+def test_what_is_promoted_while_others_are_pruned_stays_with_its_network(stores: Stores) -> None:
+    network = publish(stores, "net", "network")
+    index = publish_made_with(stores, network)
+    for number in range(2):
+        publish(stores, f"net {number}", "network")
+        publish(stores, str(number))
+    with ThreadPoolExecutor(1) as threads:
+        with Session(stores.database) as session, session.begin():
+            row = session.scalars(select(Release).where(Release.name == index)).one()
+            session.add(Live(slot="index", release_id=row.id))
+            session.flush()
+            pruning = threads.submit(stores.releases.prune)
+            time.sleep(0.5)  # long enough that it has looked, and waits
+        assert pruning.result() == []
+    assert (stores.releases.folder / network).is_dir()
+
+
+def test_prune_removes_folders_that_a_killed_one_left(stores: Stores) -> None:
+    left, kept = publish(stores, "left"), publish(stores, "kept")
+    with Session(stores.database) as session, session.begin():
+        session.execute(delete(Release).where(Release.name == left))  # as if killed before the folder's turn came
+    (stores.releases.folder / "index-notes").mkdir()
+    assert stores.releases.prune() == [left] and stores.releases.prune() == []
+    assert {path.name for path in stores.releases.folder.iterdir() if path.name.startswith("index-")} == {
+        kept, "index-notes"}
+
+
+def test_releases_of_another_database_are_not_pruned(stores: Stores) -> None:
+    name = publish(stores, "of another")
+    with Session(stores.database) as session, session.begin():
+        session.execute(delete(Release))
+    with pytest.raises(BadInput, match="knows none of the 1 releases"):
+        stores.releases.prune()
+    assert (stores.releases.folder / name).is_dir()
 
 
 def publish_task(stores: Stores, task: str, text: str) -> str:
@@ -108,9 +166,37 @@ def test_promotion_is_bound_to_what_was_measured(stores: Stores) -> None:
     one, two, three = (publish(stores, text) for text in "123")
     stores.releases.promote("index", one)
     stores.releases.promote("index", two, instead_of=one)
-    with pytest.raises(Busy, match="another release went live"):
-        stores.releases.promote("index", three, instead_of=one)
+    for measured_against in (one, None):
+        with pytest.raises(Busy, match=f"another release went live in index.*against {two}"):
+            stores.releases.promote("index", three, instead_of=measured_against)
     assert stores.releases.live("index").name == two
+
+
+def test_of_two_first_promotions_the_second_is_measured_against_the_first(stores: Stores) -> None:
+    one, two = publish_task(stores, "hue", "1"), publish_task(stores, "hue", "2")
+    stores.releases.promote("task:hue", one, instead_of=None)
+    with pytest.raises(Busy, match="measured against none"):
+        stores.releases.promote("task:hue", two, instead_of=None)
+    stores.releases.demote("task:hue")
+    with pytest.raises(Busy, match=f"{one} was taken down from task:hue"):
+        stores.releases.promote("task:hue", two, instead_of=one)
+    stores.releases.promote("task:hue", two, instead_of=None)
+    assert stores.releases.live("task:hue").name == two
+
+
+def test_of_first_promotions_at_once_one_goes_through(stores: Stores) -> None:
+    names = [publish(stores, str(number)) for number in range(4)]
+
+    def promoted(name: str) -> bool:
+        try:
+            stores.releases.promote("index", name, instead_of=None)
+        except Busy:
+            return False
+        return True
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        done = list(threads.map(promoted, names))
+    assert done.count(True) == 1 and stores.releases.slots() == {"index": (names[done.index(True)], None)}
 
 
 def test_an_index_of_a_deleted_network_is_not_published(stores: Stores) -> None:
@@ -126,6 +212,21 @@ def test_check_names_an_altered_file(stores: Stores) -> None:
     (release.folder / "file").write_text("other")
     with pytest.raises(BadRelease, match="file of index-"):
         stores.releases.check(release)
+
+
+@pytest.mark.parametrize("says", ["{", "[]", "{}", '{"kind": "index", "files": {}}', None])
+def test_a_damaged_manifest_is_told_and_written_again(stores: Stores, says: str | None) -> None:
+    name = publish(stores, "whole")
+    release = stores.releases.open(name)
+    manifest = release.folder / MANIFEST
+    whole = manifest.read_text()
+    manifest.write_text(whole + " " if says is None else says)
+    with pytest.raises(BadRelease, match="manifest"):
+        stores.releases.check(stores.releases.open(name))
+    with pytest.raises(BadRelease, match=f"{MANIFEST} of {name} is missing or altered"):
+        stores.releases.check(release)
+    assert publish(stores, "whole") == name and manifest.read_text() == whole
+    stores.releases.check(stores.releases.open(name))
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:

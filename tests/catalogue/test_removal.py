@@ -14,10 +14,10 @@ from catalogue.files import lock
 from catalogue.gallery_items import register, removed_ids
 from catalogue.integrity import faults
 from catalogue.queries import present_ids, product_cards, stats
-from catalogue.removal import remove_shop
-from catalogue.sweeping import disk_use
+from catalogue.removal import Removed, remove_shop
+from catalogue.sweeping import disk_use, sweep
 from catalogue.tables import CrawlEvent, CrawlRun, FetchState, Listing, Photo, PhotoSplit, Price, ProductCode, Shop, now
-from tests.catalogue.shelf import found, save, shop, shown, stored
+from tests.catalogue.shelf import age, found, save, shop, shown, stored
 
 
 def count(stores: Stores, table: type) -> int:
@@ -39,8 +39,8 @@ def test_a_shop_goes_with_what_only_it_showed(stores: Stores, tmp_path: Path) ->
         session.flush()
         session.add_all([CrawlEvent(run_id=run.id, kind="new", url="u"),
                          FetchState(shop_id=runa, run_id=run.id, url="u", kind="page")])
-    removed = remove_shop(engine, stores.photos, runa, tmp_path)
-    assert (removed.listings, removed.photos) == (2, 2)
+    age(stores.photos, *(one.facts.sha256 for one in (own, shared, named)))
+    assert remove_shop(engine, stores.photos, runa, tmp_path) == Removed(listings=2, photos=2, young=0)
     assert (count(stores, Shop), count(stores, Listing), count(stores, Price)) == (1, 1, 1)
     assert count(stores, CrawlRun) == count(stores, CrawlEvent) == count(stores, FetchState) == 0
     assert disk_use(stores.photos).files == 1 and stores.photos.path(shared.facts.sha256).is_file()
@@ -61,11 +61,28 @@ def test_a_shop_goes_with_what_only_it_showed(stores: Stores, tmp_path: Path) ->
 
 def test_photos_that_nothing_names_lose_their_row_too(stores: Stores, tmp_path: Path) -> None:
     at = shop(stores.database)
-    save(stores.database, at, found(), stored(stores.photos, 1))
+    photo = stored(stores.photos, 1)
+    save(stores.database, at, found(), photo)
+    age(stores.photos, photo.facts.sha256)
     remove_shop(stores.database, stores.photos, at, tmp_path)
     assert count(stores, Photo) == 0 and disk_use(stores.photos).files == 0
     with pytest.raises(NotFound, match="no shop"):
         remove_shop(stores.database, stores.photos, at, tmp_path)
+
+
+def test_a_photo_that_another_shop_is_about_to_show_stays(stores: Stores, tmp_path: Path) -> None:
+    engine, runa, kolo = stores.database, shop(stores.database, "Runa"), shop(stores.database, "Kolo")
+    shared, own, old = (stored(stores.photos, seed) for seed in (1, 2, 3))
+    save(engine, runa, found("1"), shared, own, old)
+    age(stores.photos, *(one.facts.sha256 for one in (shared, own, old)))
+    age(stores.photos, own.facts.sha256, days=0.5)
+    again = stored(stores.photos, 1)  # a crawl of the other shop has it by now; its listing is saved a moment later
+    assert remove_shop(engine, stores.photos, runa, tmp_path) == Removed(listings=1, photos=3, young=2)
+    save(engine, kolo, found("https://kolo.example/1"), again)
+    assert {fault.kind for fault in faults(engine, stores.photos, stores.releases)} == {"orphan"}
+    assert sweep(engine, stores.photos).photos == 0
+    age(stores.photos, shared.facts.sha256, own.facts.sha256)
+    assert sweep(engine, stores.photos).photos == 1 and not list(faults(engine, stores.photos, stores.releases))
 
 
 def test_a_shop_that_is_crawled_stays(stores: Stores, tmp_path: Path) -> None:

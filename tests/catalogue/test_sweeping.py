@@ -1,7 +1,6 @@
 """The photo store kept in order: only what nothing shows goes, and never what a running crawl may be about to need."""
 
 import os
-import time
 from datetime import timedelta
 
 from sqlalchemy import select
@@ -12,13 +11,8 @@ from catalogue.integrity import faults
 from catalogue.queries import product_cards
 from catalogue.sweeping import Swept, disk_use, store_is_full, sweep
 from catalogue.tables import Feedback, Listing, Photo, now
-from tests.catalogue.shelf import found, save, shop, stored
+from tests.catalogue.shelf import age, found, save, shop, stored
 from tests.conftest import encoded, picture
-
-
-def age(stores: Stores, sha256: str, days: float = 2) -> None:
-    then = time.time() - days * 86400
-    os.utime(stores.photos.path(sha256), (then, then))
 
 
 def test_a_sweep_takes_what_nothing_shows_and_is_old(stores: Stores) -> None:
@@ -28,19 +22,18 @@ def test_a_sweep_takes_what_nothing_shows_and_is_old(stores: Stores) -> None:
     save(engine, at, found(), kept)
     orphan, fresh = (stores.photos.put(encoded(picture(seed))).sha256 for seed in (4, 5))
     (stores.photos.path(orphan).parent / ".partial-x").write_bytes(b"cut short")
-    for name in (kept.facts.sha256, replaced.facts.sha256, orphan):
-        age(stores, name)
+    age(stores.photos, kept.facts.sha256, replaced.facts.sha256, orphan)
     os.utime(stores.photos.path(orphan).parent / ".partial-x", (0, 0))
     before = disk_use(stores.photos)
     size = replaced.facts.size + stores.photos.path(orphan).stat().st_size + len(b"cut short")
-    assert sweep(engine, stores.photos) == Swept(photos=1, orphans=2, bytes=size)
+    assert sweep(engine, stores.photos) == Swept(photos=1, orphans=2, bytes=size, young=1)
     assert disk_use(stores.photos).bytes == before.bytes - size
     assert {path.name for path, _, _ in stores.photos.files()} == {
         kept.facts.sha256, young.facts.sha256, fresh}
     with Session(engine) as session:
         assert set(session.scalars(select(Photo.sha256))) == {kept.facts.sha256, young.facts.sha256}
     assert {fault.kind for fault in faults(engine, stores.photos, stores.releases)} == {"orphan"}
-    assert sweep(engine, stores.photos) == Swept()
+    assert sweep(engine, stores.photos) == Swept(young=1)
 
 
 def test_what_a_user_said_keeps_its_photo(stores: Stores) -> None:
@@ -50,7 +43,7 @@ def test_what_a_user_said_keeps_its_photo(stores: Stores) -> None:
     with Session(engine) as session, session.begin():
         session.add(Feedback(sha256=photo.facts.sha256))
     save(engine, at, found())
-    age(stores, photo.facts.sha256)
+    age(stores.photos, photo.facts.sha256)
     assert sweep(engine, stores.photos) == Swept() and disk_use(stores.photos).files == 1
 
 
@@ -62,7 +55,7 @@ def test_listings_long_gone_give_up_their_photos(stores: Stores) -> None:
         for days, listing in zip((40, 10), session.scalars(select(Listing).order_by(Listing.id)), strict=True):
             listing.gone_at = now() - timedelta(days=days)
     for photo in photos:
-        age(stores, photo.facts.sha256)
+        age(stores.photos, photo.facts.sha256)
     assert sweep(engine, stores.photos).photos == 0
     assert sweep(engine, stores.photos, gone_days=30).photos == 1
     with Session(engine) as session:

@@ -94,6 +94,7 @@ def test_currencies_by_their_marks(written: str, language: str, code: str) -> No
 
 def test_gtins_are_checked() -> None:
     assert gtin("4006381333931") == "4006381333931"
+    assert gtin("4-006381 333931") == gtin(4006381333931) == "4006381333931"
     assert gtin("4006381333932") == gtin("0000000000000") == gtin("12") == ""
 
 

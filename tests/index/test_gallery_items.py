@@ -62,6 +62,17 @@ def test_items_follow_the_photos_of_their_products(filled: Stores) -> None:
         session.get_one(Product, product).merged_into_id = None
 
 
+def test_a_brand_that_is_filled_in_changes_the_mark(filled: Stores) -> None:
+    with Session(filled.database) as session, session.begin():
+        session.get_one(Product, 1).brand = ""
+        session.flush()
+        before = state_mark(session)
+        assert state_mark(session) == before
+        session.get_one(Product, 1).brand = "Tavero"
+        session.flush()
+        assert state_mark(session) != before
+
+
 def test_segments_are_recorded_with_their_release(filled: Stores) -> None:
     releases = filled.releases
 
