@@ -4,12 +4,14 @@ import time
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from PIL.Image import Image
+import numpy as np
 from pydantic import BaseModel, Field
 from sqlalchemy import Engine as SqlEngine
 from sqlalchemy.orm import Session
 
 from app.live_tasks import LiveTask
+from app.timings import ms_between
+from app.uploads import Upload, prepared
 from catalogue.gallery_items import any_removed, merged, removed_ids
 from catalogue.queries import ProductCard, present_ids, product_cards
 from index.engine import Engine, Identification, Seen
@@ -100,31 +102,35 @@ class ErrorAnswer(BaseModel):
     error: str
 
 
-def answer_photo(readers: SqlEngine, engine: Engine, image: Image, guard: LiveTask | None = None) -> IdentifyAnswer:
-    """Identify the shoe in an upright RGB photo and fetch what the answer shows: the route of service and CLI alike.
+def answer_photo(readers: SqlEngine, engine: Engine, photo: Upload, guard: LiveTask | None = None) -> IdentifyAnswer:
+    """Identify the shoe in a photo and fetch what the answer shows: the route of service and CLI alike.
 
     `guard` is the live task that may say that there is none.
     """
-    seen = engine.see(image)
     began = time.perf_counter()
-    shoe = _shoe(guard, image) if guard is not None else None
-    guard_ms = 1e3 * (time.perf_counter() - began)
+    embedders = [one.embedder for one in (engine, guard) if one is not None]
+    pixels = prepared({one.card.preprocessing for one in embedders}, [photo])
+    ready = time.perf_counter()
+    seen = engine.see(pixels[engine.embedder.card.preprocessing])
+    asked = time.perf_counter()
+    shoe = _shoe(guard, pixels[guard.embedder.card.preprocessing]) if guard is not None else None
+    guarded = time.perf_counter()
     found, cards, catalogue_ms = current(readers, engine, seen)
     answer = identify_answer(found, cards, engine)
+    answer.timings_ms["decode"] = ms_between(began, ready)
     if shoe is not None:
         answer.shoe = shoe
         if not shoe.present:
             answer.verdict, answer.confidence = NO_SHOE, None
-        answer.timings_ms["guard"] = round(guard_ms, 3)
+        answer.timings_ms["guard"] = ms_between(asked, guarded)
     answer.timings_ms["catalogue"] = round(catalogue_ms, 3)
     return answer
 
 
-def _shoe(task: LiveTask, image: Image) -> ShoeAnswer | None:
+def _shoe(task: LiveTask, pixels: np.ndarray) -> ShoeAnswer | None:
     guard = task.guard
     if guard is None:
         return None
-    pixels = task.embedder.card.preprocessing.batch([image])
     probability = float(task.probabilities(pixels)[0, task.classes.index(guard.label)])
     return ShoeAnswer(probability=round(probability, 6), present=probability >= guard.threshold,
                       release=task.release.name)

@@ -1,6 +1,7 @@
 """The HTTP door: routes, and the one table from error to status."""
 
 import importlib.metadata
+import logging
 import re
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -13,6 +14,7 @@ from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -22,19 +24,21 @@ from app.classify import add_tasks
 from app.live import LiveIndex
 from app.live_tasks import LiveTask, LiveTasks
 from app.shelves import add_stock
-from app.timings import ms_between, of_request
-from app.uploads import Upload, UploadTooLarge, decoded, read_photo
+from app.timings import of_request
+from app.uploads import Upload, UploadTooLarge, read_photo
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadPhoto, CatalogueUnavailable, NotFound, NothingLive, SoleSearchError
 from catalogue.photos import MEDIA_TYPES
 from catalogue.queries import product_cards
 from catalogue.tables import Photo
-from index.engine import Engine
 
+log = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "static" / "index.html"
 STATUS: dict[type[SoleSearchError], int] = {
     BadPhoto: 422, BadInput: 400, NotFound: 404, UploadTooLarge: 413, NothingLive: 503, CatalogueUnavailable: 503,
     SoleSearchError: 500}
+# What PostgreSQL's codes begin with where connections break, it is short of something, or it stops or starts.
+AWAY = ("08", "53", "57P")
 UPLOAD = {"requestBody": {"required": True, "content": {
     "multipart/form-data": {"schema": {"type": "object", "required": ["photo"], "properties": {
         "photo": {"type": "string", "format": "binary"}}}},
@@ -69,6 +73,15 @@ def create_app(stores: Stores, live: LiveIndex, tasks: LiveTasks | None = None) 
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
         return JSONResponse({"error": str(error)}, status)
 
+    @api.exception_handler(ConnectionError)
+    @api.exception_handler(DBAPIError)
+    async def unanswered(request: Request, error: Exception) -> JSONResponse:
+        if isinstance(error, DBAPIError) and not _is_away(error):
+            raise error
+        log.warning("the database does not answer: %s", getattr(error, "orig", error))
+        return await failed(request, CatalogueUnavailable(
+            "the database does not answer; try again in a moment, and if that does not help, see the server's log"))
+
     @api.exception_handler(StarletteHTTPException)
     async def refused(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, StarletteHTTPException)
@@ -92,23 +105,25 @@ def create_app(stores: Stores, live: LiveIndex, tasks: LiveTasks | None = None) 
         all; if there is none the verdict is `no shoe`, and best and similar are merely what lies nearest.
         """
         began = time.perf_counter()
-        data = await read_photo(request, limit)
+        photo = Upload("photo", await read_photo(request, limit))
         received = time.perf_counter()
         engine, guard = live.current(), tasks.guard()
-        answer = await run_in_threadpool(_identify, stores, engine, guard, data)
+        answer = await run_in_threadpool(answer_photo, stores.readers, engine, photo, guard)
         answer.timings_ms |= of_request(began, received)
         return answer
 
     return api
 
 
-def _identify(stores: Stores, engine: Engine, guard: LiveTask | None, data: bytes) -> IdentifyAnswer:
-    began = time.perf_counter()
-    image = decoded(Upload("photo", data))
-    opened = time.perf_counter()
-    answer = answer_photo(stores.readers, engine, image, guard)
-    answer.timings_ms["decode"] = ms_between(began, opened)
-    return answer
+def _is_away(error: DBAPIError) -> bool:
+    """Whether a statement failed because the database is away or overloaded, not because it is wrong.
+
+    pg8000 calls most of what the server says a `ProgrammingError`, whatever it is; the code tells. A connection that
+    broke it sometimes reports as Python does, by a `ConnectionError`.
+    """
+    said = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    code = str(said.get("C", "")) if isinstance(said, dict) else ""
+    return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError) or code.startswith(AWAY)
 
 
 def _add_pages(api: FastAPI, stores: Stores) -> None:

@@ -1,20 +1,18 @@
 """Classifying photos with live tasks: `GET /tasks`, `POST /classify/NAME`, `POST /classify?tasks=…`, their answers."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import FastAPI, Query, Request
-from PIL import Image
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 
 from app.live_tasks import LiveTask, LiveTasks
 from app.timings import ms_between, of_request
-from app.uploads import MOST_BODIES, MOST_PHOTOS, Upload, decoded, read_form
+from app.uploads import MOST_BODIES, MOST_PHOTOS, Upload, prepared, read_form
 from catalogue.errors import NothingLive
-from vision.preprocessing import Preprocessing
 
 PHOTOS_FORM = {"requestBody": {"required": True, "description": (
     f"One photo as the raw body, or up to {MOST_PHOTOS} as files of a multipart form; all together may be "
@@ -100,8 +98,8 @@ def add_tasks(api: FastAPI, tasks: LiveTasks, limit: int) -> None:
         names = list(dict.fromkeys(name.strip() for name in tasks_.split(",") if name.strip()))
         chosen = [tasks.named(name) for name in names] or list(tasks.current().values())
         if not chosen:
-            raise NothingLive("no task is live yet; train one with `solesearch task train NAME`, then `solesearch "
-                              "promote task:NAME`")
+            raise NothingLive(tasks.problem or "no task is live yet; train one with `solesearch task train NAME`, then "
+                              "`solesearch promote task:NAME`")
         form = await read_form(request, limit)
         received = time.perf_counter()
         answer = await run_in_threadpool(classify, chosen, form.photos, top)
@@ -121,8 +119,7 @@ def classify(tasks: Sequence[LiveTask], photos: Sequence[Upload], top: int) -> C
     """Say with each task what is in each photo: the route of service and command line alike. `BadPhoto` names the
     photo that cannot be read."""
     began = time.perf_counter()
-    pixels = prepared({task.embedder.card.preprocessing for task in tasks},
-                      (decoded(photo, number if len(photos) > 1 else 0) for number, photo in enumerate(photos, 1)))
+    pixels = prepared({task.embedder.card.preprocessing for task in tasks}, photos)
     timings = {"decode": ms_between(began)}
     answers = []
     for task in tasks:
@@ -139,12 +136,3 @@ def top_classes(task: LiveTask, probabilities: np.ndarray, top: int) -> list[Lab
     """The most probable classes of one photo's probabilities (c,); equal ones in the task's order."""
     order = np.argsort(-probabilities, kind="stable")[:top]
     return [LabelAnswer(name=task.classes[at], probability=round(float(probabilities[at]), 6)) for at in order]
-
-
-def prepared(kinds: set[Preprocessing], images: Iterable[Image.Image]) -> Mapping[Preprocessing, np.ndarray]:
-    """Each image as pixels (n, size, size, 3) for every kind; as they come, none is kept."""
-    rows: dict[Preprocessing, list[np.ndarray]] = {kind: [] for kind in kinds}
-    for image in images:
-        for kind, found in rows.items():
-            found.append(kind.pixels(image))
-    return {kind: np.stack(found) for kind, found in rows.items()}

@@ -71,8 +71,6 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit."""
     try:
         sys.exit(commands.main(arguments, prog_name="solesearch", standalone_mode=False) or 0)
-    except click.exceptions.Exit as leave:
-        sys.exit(leave.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -82,8 +80,6 @@ def main(arguments: list[str] | None = None) -> None:
     except SoleSearchError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(BUSY if isinstance(error, Busy) else 1)
-    except BrokenPipeError:
-        sys.exit(0)
     except Exception as error:
         sentence = known_failure(error)
         if sentence is None:

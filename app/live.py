@@ -2,16 +2,20 @@
 
 import logging
 import time
+from collections.abc import Iterable, Iterator
 
+import numpy as np
+from PIL.Image import Image
 from sqlalchemy.orm import Session
 
 from app.batching import BatchingRuntime, retire
 from app.watching import Watch
 from app.wiring import Stores, embedder_of, network_of
-from catalogue.errors import NothingLive
+from catalogue.errors import BadPhoto, BadRelease, NotFound, NothingLive
 from catalogue.gallery_items import GalleryState, StateMark, read_state, state_mark
-from index.engine import Engine
+from index.engine import PROBES, Engine
 from index.search import Part
+from index.view import GONE, View
 
 log = logging.getLogger(__name__)
 RETRY_S = 60
@@ -19,22 +23,23 @@ RETRY_S = 60
 
 class LiveIndex:
     """Holds the engine in use; `watch` follows slot, segments and removals in a thread. On any failure the old engine
-    stays; a segment that cannot serve is left out, and the rest serves."""
+    stays; a segment that cannot serve is left out, and the rest serves. Either is tried again after a minute."""
 
     def __init__(self, stores: Stores) -> None:
         self.stores = stores
         self._engine: Engine | None = None
         self._mark: StateMark | None = None
-        self._base_problem = self._change_problem = ""
-        self._refused = ""
+        self._problem = self._change_problem = ""
+        self._refused = ("", 0.0, "")  # release, until when, why
         self._refused_segments: dict[str, tuple[float, str]] = {}
         self._watch = Watch(self.refresh, stores.settings.poll_s, "live-index")
 
     @property
     def problem(self) -> str:
         """What is wrong now, in sentences; empty where all is well."""
-        segments = (f"{name} was added but cannot serve: {why}" for name, (_, why) in self._refused_segments.items())
-        return "; ".join(filter(None, (self._base_problem, self._change_problem, *segments)))
+        refused = self._refused_segments.copy()  # the watch may change it while this thread reads
+        segments = (f"{name} was added but cannot serve: {why}" for name, (_, why) in refused.items())
+        return "; ".join(filter(None, (self._problem, self._refused[2], self._change_problem, *segments)))
 
     def current(self) -> Engine:
         """The engine to answer a whole request with; `NothingLive` if there is none yet."""
@@ -45,19 +50,19 @@ class LiveIndex:
         return engine
 
     def refresh(self) -> None:
-        """Follow slot, segments and catalogue once: load, self-check, swap. A base that fails beside a working one is
-        not tried again until the slot changes, a segment not before a minute; without a working base it is tried again
-        each time."""
+        """Follow slot, segments and catalogue once: load, self-check, swap. What fails is not tried again before a
+        minute, or the slot changes: loading takes the processor from those who answer."""
         try:
             name = self.stores.releases.live_name("index")
         except Exception as error:
-            self._base_problem = f"the catalogue cannot be asked what is live: {error}"
-            log.warning("%s", self._base_problem)
+            self._problem = f"the catalogue cannot be asked what is live: {error}"
+            log.warning("%s", self._problem)
             return
-        former = self._engine
+        self._problem, former = "", self._engine
+        refused, until, _ = self._refused
         if name is None or (former is not None and former.index.name == name):
-            self._base_problem = self._refused = ""
-        elif former is None or name != self._refused:
+            self._refused = ("", 0.0, "")
+        elif name != refused or time.monotonic() >= until:
             self._swap_base(name)
         if self._engine is not None:
             self._follow_changes(self._engine)
@@ -79,15 +84,15 @@ class LiveIndex:
             mark, state = self._state()
             engine = engine.extended(parts, state)
         except Exception as error:
-            self._base_problem = f"{name} was promoted but cannot serve: {error}"
-            if self._refused != name:
-                log.error("%s", self._base_problem)
-            self._refused = name
+            why = f"{name} was promoted but cannot serve: {error}"
+            if why != self._refused[2]:
+                log.error("%s", why)
+            self._refused = (name, time.monotonic() + RETRY_S, why)
             return
         # Only now, so that a release that fails its check leaves no thread behind.
         engine.embedder.runtime = BatchingRuntime(engine.embedder.runtime)
         self._engine, self._mark = engine, mark
-        self._base_problem = self._refused = ""
+        self._refused = ("", 0.0, "")
         log.info("%s is live", name)
         if former is not None:
             retire(former.embedder.runtime)
@@ -110,7 +115,10 @@ class LiveIndex:
         self._engine, self._mark, self._change_problem = extended, mark, ""
 
     def _segments(self, engine: Engine) -> list[Part]:
-        """The segments of the engine's base that can serve: those in use as they are, new ones opened and checked."""
+        """The segments of the engine's base that can serve: those in use as they are, new ones opened and checked.
+
+        While one is refused, those in use that are recorded no more serve on: it may be what they were folded into.
+        """
         names = self.stores.releases.segments(engine.index.name)
         used = {part.name: part for part in engine.view.parts[1:]}
         self._refused_segments = {name: refused for name, refused in self._refused_segments.items() if name in names}
@@ -127,14 +135,14 @@ class LiveIndex:
                 if str(error) != why:
                     log.error("%s was added but cannot serve: %s", name, error)
                 self._refused_segments[name] = (time.monotonic() + RETRY_S, str(error))
-        return parts
+        return [*_still_needed(engine.view, names, parts), *parts] if self._refused_segments else parts
 
     def _open_segment(self, engine: Engine, name: str) -> Part:
         release = self.stores.releases.open(name)
         self.stores.releases.check(release)
         part = engine.open_part(release)
         alone = engine.extended([part], self._state()[1])
-        alone.self_check([(probe, self.stores.photos.image(probe)) for probe in alone.probes(1)])
+        alone.self_check(self._probes(alone, 1))
         return part
 
     def _state(self) -> tuple[StateMark, GalleryState]:
@@ -146,5 +154,34 @@ class LiveIndex:
         index = self.stores.releases.open(name)
         network = network_of(self.stores, index)
         engine = Engine(index, network, embedder_of(self.stores, network), self._state()[1])
-        engine.self_check([(probe, self.stores.photos.image(probe)) for probe in engine.probes()])
+        engine.self_check(self._probes(engine, 0))
         return engine
+
+    def _probes(self, engine: Engine, part: int) -> list[tuple[str, Image]]:
+        """Photos of a part to check it with. A file that was lost says nothing of the part, so others are asked."""
+        names, found = set(), []
+        for name in _drawn(engine, part):
+            names.add(name)
+            try:
+                found.append((name, self.stores.photos.image(name)))
+            except (BadPhoto, NotFound, OSError) as error:
+                log.warning("not asked in the self-check: %s", error)
+            if len(found) == PROBES:
+                break
+        if names and not found:
+            raise BadRelease(f"none of the {len(names)} photos it was to be checked with can be read, such as "
+                             f"{min(names)}; `solesearch catalogue verify` says which are lost, crawl or import those "
+                             "again")
+        return found
+
+
+def _drawn(engine: Engine, part: int) -> Iterator[str]:
+    """The names of a part's photos to check it with: the usual few, and ever more in between should those be lost."""
+    yield from dict.fromkeys(name for most in (PROBES, 3 * PROBES, 9 * PROBES) for name in engine.probes(part, most))
+
+
+def _still_needed(view: View, names: list[str], parts: Iterable[Part]) -> list[Part]:
+    """The segments in use that are not among the names, as far as they show an item that none of the parts holds."""
+    held = np.concatenate([np.empty(0, np.int64), *(part.gallery.ids for part in parts)])
+    return [part for part, shown in list(zip(view.parts, view.shows, strict=True))[1:]
+            if part.name not in names and not np.isin(part.gallery.ids[shown != GONE], held).all()]

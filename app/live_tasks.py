@@ -11,7 +11,7 @@ import numpy as np
 from app.batching import BatchingRuntime, retire
 from app.watching import Watch
 from app.wiring import Stores, embedder_of
-from catalogue.errors import BadRelease, NotFound
+from catalogue.errors import BadRelease, NotFound, NothingLive
 from catalogue.releases import Published, slot_of
 from vision.embedder import Embedder
 
@@ -123,18 +123,22 @@ class LiveTasks:
     @property
     def problem(self) -> str:
         """What is wrong now, in sentences; empty where all is well."""
-        return "; ".join(filter(None, [self._problem, *(why for _, _, why in self._refused.values())]))
+        refused = self._refused.copy()  # the watch may change it while this thread reads
+        return "; ".join(filter(None, [self._problem, *(why for _, _, why in refused.values())]))
 
     def current(self) -> Mapping[str, LiveTask]:
         """The live tasks by name; what is handed out never changes."""
         return self._tasks
 
     def named(self, name: str) -> LiveTask:
-        """The live task of that name; `NotFound` names those there are."""
+        """The live task of that name; `NotFound` names those there are, `NothingLive` says why it cannot serve."""
         tasks = self._tasks
-        if name not in tasks:
-            raise _unknown(name, list(tasks))
-        return tasks[name]
+        if name in tasks:
+            return tasks[name]
+        _, _, why = self._refused.get(f"task:{name}", ("", 0.0, ""))
+        if why or self._problem:
+            raise NothingLive(why or self._problem)
+        raise _unknown(name, list(tasks))
 
     def guard(self) -> LiveTask | None:
         """The task that can say that there is no shoe in a photo; None where none is live."""

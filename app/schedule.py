@@ -1,7 +1,6 @@
 """What is due and what is running: crawls side by side, one heavy job (index add, retrain) at a time."""
 
 import logging
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -10,14 +9,16 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from app.exits import BUSY, WARNED
+from app.waiting import Waiting
 from app.wiring import Stores
-from catalogue.errors import BadInput, NothingLive
+from catalogue.errors import BadInput
 from catalogue.holding import SILENT
-from catalogue.tables import CrawlRun, GalleryItem, Job, ProductPhoto, Shop, now
+from catalogue.tables import CrawlRun, Job, Shop, now
 from crawler.due import next_time
 from crawler.shop_settings import shop_settings
 
@@ -62,19 +63,12 @@ def _is_due(shop: Shop, run: CrawlRun | None, at: datetime) -> bool:
     return next_time(schedule, last, shop.created_at) <= at
 
 
-def photos_waiting(session: Session) -> int:
-    """How many photos of products no index has taken up yet."""
-    known = exists().where(GalleryItem.product_id == ProductPhoto.product_id, GalleryItem.sha256 == ProductPhoto.sha256)
-    pairs = select(ProductPhoto.product_id, ProductPhoto.sha256).where(~known).distinct().subquery()
-    return session.scalar(select(func.count()).select_from(pairs)) or 0
-
-
 @dataclass
 class Schedule:
     """Starts what is due; `tick` is called again and again. Everything it must remember is in the catalogue.
 
     `codes` are the exit codes of the jobs that have ended. One that failed, or was somebody else's already, is not
-    started again for ten minutes.
+    started again for ten minutes, nor is an index add or retrain that was killed.
     """
 
     stores: Stores
@@ -83,6 +77,9 @@ class Schedule:
     codes: set[int] = field(default_factory=set)
     _jobs: dict[str, Running] = field(default_factory=dict)
     _resting: dict[str, datetime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._waiting = Waiting(self.stores, self.clock)
 
     def __enter__(self) -> "Schedule":
         return self
@@ -107,7 +104,20 @@ class Schedule:
         return WARNED if WARNED in self.codes else 0
 
     def tick(self) -> int:
-        """See what has ended and start what is due and not running; returns how many jobs were started."""
+        """See what has ended and start what is due and not running; returns how many jobs were started.
+
+        A database that is away, or a process that cannot be started, fails only this look: what runs must not end by
+        it, and the next look makes up for it.
+        """
+        try:
+            return self._look()
+        except (DBAPIError, OSError) as error:
+            log.warning("this look at what is due failed, the next one makes up for it: %s",
+                        error.orig if isinstance(error, DBAPIError) else error)
+            self.codes.add(1)
+            return 0
+
+    def _look(self) -> int:
         self._reap()
         before = len(self._jobs)
         at = self.clock()
@@ -117,14 +127,14 @@ class Schedule:
             if sum(name.startswith("crawl ") for name in self._jobs) < self.stores.settings.crawls_at_once:
                 self._start(f"crawl {shop.name}", ["crawl", "--", str(shop.id)], at)
         if not any(name in self._jobs for name in (ADD, RETRAIN)):
-            if self._retrain_is_due(at):
-                self._start(RETRAIN, ["retrain", *shlex.split(self.stores.settings.retrain_options)], at)
+            if not self._rests(RETRAIN, at) and self._retrain_is_due(at):
+                self._start(RETRAIN, ["retrain"], at)
             elif self._add_is_due(at):
                 self._start(ADD, ["index", "add"], at)
         return len(self._jobs) - before
 
     def _start(self, name: str, arguments: Sequence[str], at: datetime) -> None:
-        if name in self._jobs or at < self._resting.get(name, at):
+        if name in self._jobs or self._rests(name, at):
             return
         log.info("%s begins", name)
         if name in (ADD, RETRAIN):
@@ -137,43 +147,60 @@ class Schedule:
             code = job.poll()
             if code is None:
                 continue
+            self._note_end(name, code)  # first: where the database is away, the next look comes here again
             del self._jobs[name]
             self.codes.add(code)
             if code == BUSY:
                 log.info("%s was skipped: another process is at it", name)
             else:
                 log.log(logging.INFO if code == 0 else logging.WARNING, "%s ended with %d", name, code)
-            if code > 0 and code != WARNED:  # one that was killed goes on where it was
+            # A crawl that was killed goes on at once; a heavy job was killed for want of memory more often than not.
+            if code not in (0, WARNED) and (code > 0 or name in (ADD, RETRAIN)):
                 self._resting[name] = self.clock() + _RETRY
-            with Session(self.stores.database) as session, session.begin():
-                row = session.get(Job, name)
-                if row is not None:
-                    row.finished_at, row.outcome = self.clock(), "skipped" if code == BUSY else f"exit {code}"
+
+    def _note_end(self, name: str, code: int) -> None:
+        if name not in (ADD, RETRAIN):
+            return
+        with Session(self.stores.database) as session, session.begin():
+            row = session.get(Job, name)
+            if row is not None:
+                row.finished_at = None if self._was_cut_off(name, code) else self.clock()
+                row.outcome = "skipped" if code == BUSY else f"exit {code}"
+
+    def _was_cut_off(self, name: str, code: int) -> bool:
+        """Whether a job ended in the middle, and is to go on before its next time comes.
+
+        A signal killed it; or a retraining failed (the disk was full, the database away) and left what it goes on
+        with. One that was refused leaves nothing.
+        """
+        if code < 0:
+            return True
+        from app.commands.retraining import BEGUN
+        return name == RETRAIN and code not in (0, WARNED, BUSY) and (self.stores.runs / BEGUN).is_file()
+
+    def _rests(self, name: str, at: datetime) -> bool:
+        return at < self._resting.get(name, at)
 
     def _retrain_is_due(self, at: datetime) -> bool:
         when = self.stores.settings.retrain
         if not when:
             return False
-        with Session(self.stores.database) as session, session.begin():
+        with Session(self.stores.readers) as session:
             row = session.get(Job, RETRAIN)
-            if row is None:  # the first time it is scheduled: it counts from now
+        if row is None:  # the first time it is scheduled: it counts from now
+            with Session(self.stores.database) as session, session.begin():
                 session.add(Job(name=RETRAIN, started_at=at, finished_at=at, outcome="scheduled"))
-                return False
-            # One that never finished was cut off: the command goes on where it was.
-            return row.finished_at is None or next_time(when, row.started_at, at) <= at
+            return False
+        # One that never finished was cut off: the command goes on where it was.
+        return row.finished_at is None or next_time(when, row.started_at, at) <= at
 
     def _add_is_due(self, at: datetime) -> bool:
         """Whether enough photos wait to be indexed; ten minutes apart, for some that wait may be beyond reading."""
-        try:
-            if self.stores.releases.live_name("index") is None:
-                return False
-        except NothingLive:
-            return False
         with Session(self.stores.readers) as session:
             row = session.get(Job, ADD)
-            if row is not None and row.finished_at is not None and at - row.started_at < _RETRY:
-                return False
-            return photos_waiting(session) >= self.stores.settings.add_after
+        if row is not None and row.finished_at is not None and at - row.started_at < _RETRY:
+            return False
+        return self._waiting.count() >= self.stores.settings.add_after
 
 
 def check_schedules(stores: Stores) -> None:

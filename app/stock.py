@@ -1,23 +1,22 @@
 """The stock report: which slots of a shelf are empty, what is in the others, and is it what is expected there?"""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from pydantic import BaseModel, Field
 from sqlalchemy import Engine as SqlEngine
 
 from app.answers import current
-from app.classify import prepared
 from app.live import LiveIndex
 from app.live_tasks import LiveTask, LiveTasks
 from app.stock_slots import Box, Slot, read_expected, slots_of, some
 from app.timings import ms_between
-from app.uploads import Upload, decoded
+from app.uploads import Pixels, Upload, picture_of, pixels_of, prepared
 from catalogue.errors import BadInput
 from index.engine import Engine, Seen
+from vision.preprocessing import Preprocessing
 
 INDEX = "index"
 FILLED_FROM = 0.5
@@ -81,16 +80,15 @@ def take_stock(question: Question, tasks: LiveTasks, live: LiveIndex, readers: S
                        "and promote it, or send another `task`")
     engine = live.current() if question.products == INDEX else None
     namer = tasks.named(question.products) if question.products not in ("", INDEX) else None
-    image, slots = _shelf(question)
+    embedders = [one.embedder for one in (task, namer, engine) if one is not None]
+    pixels, slots = _seen(question, {one.card.preprocessing for one in embedders})
+    ready = time.perf_counter()
     names = [slot.name for slot in slots] if slots else [str(number + 1) for number in range(len(question.photos))]
     expected = read_expected(question.expected, names)
     if expected and not question.products:
         raise BadInput("`expected` needs `products`: the live task that names products, or `index`")
     wanted = [expected.get(name) for name in names]
     _check_wanted(wanted, namer, engine)
-    embedders = [one.embedder for one in (task, namer, engine) if one is not None]
-    pixels = prepared({one.card.preprocessing for one in embedders}, _crops(question, image, slots))
-    ready = time.perf_counter()
     filled = task.probabilities(pixels[task.embedder.card.preprocessing])[:, task.classes.index(task.filled)]
     seen = time.perf_counter()
     found: Sequence[Named | None] = [None] * len(names)
@@ -110,26 +108,16 @@ def take_stock(question: Question, tasks: LiveTasks, live: LiveIndex, readers: S
                     "products": ms_between(seen)})
 
 
-def _shelf(question: Question) -> tuple[Image.Image | None, tuple[Slot, ...]]:
-    """The photo of the whole shelf with its slots; nothing where every photo is a slot of its own."""
-    if len(question.photos) > 1:
-        if question.slots or question.grid:
-            raise BadInput("several photos are slots of their own, in their order; send `slots` or `grid` with one "
-                           "photo of the whole shelf")
-        return None, ()
+def _seen(question: Question, kinds: set[Preprocessing]) -> tuple[Pixels, tuple[Slot, ...]]:
+    """The pixels of each slot, and the slots of a whole shelf's photo; none where every photo is a slot of its own."""
     if not question.slots and not question.grid:
-        return None, ()
-    image = decoded(question.photos[0])
-    return image, slots_of(question.slots, question.grid, image.size)
-
-
-def _crops(question: Question, image: Image.Image | None, slots: Sequence[Slot]) -> Iterator[Image.Image]:
-    if image is not None:
-        yield from (image.crop(slot.box) for slot in slots)
-        return
-    several = len(question.photos) > 1
-    for number, photo in enumerate(question.photos, 1):
-        yield decoded(photo, number if several else 0)
+        return prepared(kinds, question.photos), ()
+    if len(question.photos) > 1:
+        raise BadInput("several photos are slots of their own, in their order; send `slots` or `grid` with one photo "
+                       "of the whole shelf")
+    with picture_of(question.photos[0]) as shelf:
+        slots = slots_of(question.slots, question.grid, shelf.size)
+        return pixels_of(kinds, (shelf.crop(slot.box) for slot in slots)), slots
 
 
 def _check_wanted(wanted: Sequence[str | None], namer: LiveTask | None, engine: Engine | None) -> None:

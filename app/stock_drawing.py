@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from PIL import Image, ImageDraw, ImageFont
 
 from app.stock import Question, SlotAnswer, StockAnswer, states
-from app.uploads import decoded
+from app.uploads import picture_of
 
 COLOURS = {"filled": (22, 128, 61), "wrong": (217, 119, 6), "empty": (200, 30, 30)}
 LONGEST = 1600
@@ -18,10 +18,10 @@ def draw_stock(question: Question, answer: StockAnswer) -> bytes:
     """Return a PNG: green where filled (with what is expected, if anything is), amber where another product is, red
     where empty. Crops of single slots are laid side by side."""
     if question.slots or question.grid:
-        sheet = decoded(question.photos[0])
-        scale = min(1.0, LONGEST / max(sheet.size))
+        with picture_of(question.photos[0]) as shelf:
+            scale = min(1.0, LONGEST / max(shelf.size))
+            sheet = shelf.resize((max(1, round(scale * shelf.width)), max(1, round(scale * shelf.height))))
         boxes = [tuple(scale * edge for edge in one.box or ()) for one in answer.slots]
-        sheet = sheet.resize((max(1, round(scale * sheet.width)), max(1, round(scale * sheet.height))))
     else:
         sheet, boxes = _side_by_side(question)
     pen, found = ImageDraw.Draw(sheet), states(answer)
@@ -40,9 +40,9 @@ def _side_by_side(question: Question) -> tuple[Image.Image, list[tuple[float, ..
     boxes: list[tuple[float, ...]] = []
     for number, photo in enumerate(question.photos):
         left, top = GAP + step * (number % columns), GAP + step * (number // columns)
-        image = decoded(photo)
-        image.thumbnail((CROP, CROP))
-        sheet.paste(image, (left + (CROP - image.width) // 2, top + (CROP - image.height) // 2))
+        with picture_of(photo) as image:
+            image.thumbnail((CROP, CROP))
+            sheet.paste(image, (left + (CROP - image.width) // 2, top + (CROP - image.height) // 2))
         boxes.append((left, top, left + CROP, top + CROP))
     return sheet, boxes
 

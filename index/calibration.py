@@ -5,7 +5,7 @@ stay, and with its whole model taken out; as it is and disturbed as people photo
 that is how the service is asked. How often people ask for shoes we do not have is not known: 20 % is assumed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,10 +40,11 @@ def calibration_rows(gallery: Gallery) -> tuple[np.ndarray, str]:
 
 def fit_decision(gallery: Gallery, looks: Sequence[Queries], fitted_on: str) -> Decision | None:
     """Fit on photos of the gallery itself, asked in one or several looks; None if too few of their products have
-    another photo."""
+    another photo, or all are of one model, so that nothing can be asked for that is not here."""
     cases = [case for look, queries in enumerate(looks) for case in cases_of(gallery, queries, look)]
-    asked = sum(case.kind == PRESENT for case in cases)
-    return fit(cases, fitted_on) if asked >= FEWEST_QUERIES and len(cases) > asked else None
+    asked = sum(case.kind == PRESENT and case.look == 0 for case in cases)
+    strange = any(case.kind == STRANGER for case in cases)
+    return fit(cases, fitted_on) if asked >= FEWEST_QUERIES and strange else None
 
 
 @dataclass(frozen=True)
@@ -121,26 +122,44 @@ def fit(cases: Sequence[Case], fitted_on: str) -> Decision:
     """Fit both models and choose the thresholds."""
     gaps = [case.gap for case in cases if case.product_right and case.gap is not None]
     gap = float(np.median(gaps)) if gaps else 0.0
-    features = np.array([case.ranked.evidence().features(gap) for case in cases])
+    seen = [case.ranked.evidence() for case in cases]
+    features = np.array([evidence.features(gap) for evidence in seen])
     right = np.array([case.product_right for case in cases])
     kinds = np.array([case.kind for case in cases])
+    looks = np.array([case.look for case in cases])
     weights = assumed_weights(kinds)
     product = _logistic(features, right, weights)
     model = _logistic(features, np.array([case.model_right for case in cases]), weights)
-    exact = _cross_fitted(features, right, weights, np.array([case.model for case in cases]))
-    strange, siblings = kinds == STRANGER, kinds == SIBLINGS
-    # The share of strange shoes taken for one of ours is held down in every look, for nobody knows how many photos
-    # will be of which; and never is even odds or worse called exact.
-    looks = np.array([case.look for case in cases])
-    exact_from = max([0.5, *(_quantile(exact[absent_so & (looks == look)], 1 - share) for look in np.unique(looks)
-                             for absent_so, share in ((strange, FALSE_ACCEPTS), (siblings, SIBLING_ACCEPTS)))])
-    accepted = exact >= exact_from
-    absent = [float(case.ranked.scores[0]) for case in cases if case.kind == STRANGER]
+    fold = _folds(np.array([case.model for case in cases]))
+    exact = np.empty(len(cases))
+    for asked, others in fold:
+        slopes = _logistic(features[others], right[others], weights[others])
+        exact[asked] = expit(np.column_stack([np.ones(asked.sum()), features[asked]]) @ slopes)
+    bounds = {STRANGER: FALSE_ACCEPTS}
+    if ((kinds == SIBLINGS) & (looks == 0)).sum() >= FEWEST_QUERIES:  # the greatest of a few says too little
+        bounds[SIBLINGS] = SIBLING_ACCEPTS
+    # Measured by thresholds that others chose: the share that a threshold was chosen for is no measurement.
+    accepted = np.array([evidence.same_photo for evidence in seen])
+    for asked, others in fold:
+        accepted[asked] |= exact[asked] >= _exact_from(exact[others], kinds[others], looks[others], bounds)
+    absent = [case.ranked.scores[0] for case in cases if case.kind == STRANGER]
     return Decision(
-        tuple(map(float, product)), tuple(map(float, model)), exact_from, 0.5,
+        tuple(map(float, product)), tuple(map(float, model)), _exact_from(exact, kinds, looks, bounds), 0.5,
         float(np.median(absent)) if absent else 0.0, _share(accepted[(kinds == PRESENT) & right]),
-        _share(accepted[strange]), _share(accepted[siblings]),
-        expected_calibration_error(exact, right, weights), int((kinds == PRESENT).sum()), fitted_on, gap)
+        _share(accepted[kinds == STRANGER]), _share(accepted[kinds == SIBLINGS]),
+        expected_calibration_error(exact, right, weights), int(((kinds == PRESENT) & (looks == 0)).sum()), fitted_on,
+        gap)
+
+
+def _exact_from(exact: np.ndarray, kinds: np.ndarray, looks: np.ndarray, bounds: Mapping[str, float]) -> float:
+    """The probability from which on an answer is called exact, never even odds or worse.
+
+    The share of each of the kinds in `bounds` that is taken for one of ours is held down in every look, for nobody
+    knows how many photos will be of which.
+    """
+    absent = [(exact[(kinds == kind) & (looks == look)], share) for look in np.unique(looks)
+              for kind, share in bounds.items()]
+    return max([0.5, *(float(np.quantile(found, 1 - share)) for found, share in absent if len(found))])
 
 
 def assumed_weights(kinds: np.ndarray) -> np.ndarray:
@@ -151,23 +170,11 @@ def assumed_weights(kinds: np.ndarray) -> np.ndarray:
     return weights
 
 
-def _cross_fitted(features: np.ndarray, labels: np.ndarray, weights: np.ndarray, models: np.ndarray,
-                  folds: int = 5) -> np.ndarray:
-    """Return each example's probability (n,) by a model fitted on the other models."""
+def _folds(models: np.ndarray, number: int = 5) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return pairs of masks (n,): examples to be judged, and those of other models to judge them by."""
     _, numbers = np.unique(models, return_inverse=True)
-    fold = np.random.default_rng(0).integers(0, folds, len(models))[numbers]
-    found = np.empty(len(labels))
-    for number in np.unique(fold):
-        asked = fold == number
-        others = ~asked if (~asked).any() else asked
-        fitted = _logistic(features[others], labels[others], weights[others])
-        found[asked] = expit(np.column_stack([np.ones(asked.sum()), features[asked]]) @ fitted)
-    return found
-
-
-def _quantile(values: np.ndarray, at: float) -> float:
-    """The quantile of enough values; of a few, their greatest says too little."""
-    return float(np.quantile(values, at)) if len(values) >= FEWEST_QUERIES else 0.0
+    fold = np.random.default_rng(0).integers(0, number, len(models))[numbers]
+    return [(asked, ~asked if (~asked).any() else asked) for asked in (fold == at for at in np.unique(fold))]
 
 
 def _share(values: np.ndarray) -> float:

@@ -8,7 +8,7 @@ from scipy.special import expit
 
 EXACT, SAME_MODEL, SIMILAR, UNKNOWN = "exact", "same model, other colour", "similar", "unknown"
 NEIGHBOURS = 10                       # the gallery's density is the mean score of the ranks 2 to 10
-SAME_PHOTO, SAME_PHOTO_LEAD = 0.99, 0.01  # so near, and so far ahead of all others, is a photo of the gallery itself
+SAME_PHOTO, SAME_PHOTO_LEAD = 0.99, 0.01
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,11 @@ class Evidence:
     density: float
     support: float | None
 
+    @property
+    def same_photo(self) -> bool:
+        """Whether the query is a photo of the gallery itself: so near, and so far ahead of all other products."""
+        return self.score >= SAME_PHOTO and self.lead >= SAME_PHOTO_LEAD
+
     def features(self, gap: float) -> list[float]:
         """The inputs of the logistic models; a product's only photo is taken to have a second one `gap` below it."""
         return [self.score, self.lead, self.model_lead, self.density,
@@ -36,12 +41,12 @@ class Evidence:
 class Decision:
     """Two logistic models (product right? model right?), their thresholds, and the score below which nothing is alike.
 
-    Measured when it was fitted, each model by models fitted on others: at the exact threshold the share of right
-    answers accepted (`true_accepts`), of shoes we do not have whose model we do not have either (`false_accepts`), and
-    of those we have in another colour (`false_accepts_siblings`); `calibration_error` is the confidence's expected
-    calibration error. `fitted_on` is `unseen` (products the network never trained on), `held-out` (photos it never
-    trained on) or `all`, which flatters it. `gap` is how much the second photo of a right product usually lies below
-    its first.
+    Measured when it was fitted, each shoe model by slopes and thresholds fitted on others: the share of right answers
+    called exact (`true_accepts`), of shoes we do not have whose model we do not have either (`false_accepts`), and of
+    those we have in another colour (`false_accepts_siblings`); `calibration_error` is the confidence's expected
+    calibration error and `queries` the photos asked. `fitted_on` is `unseen` (products the network never trained on),
+    `held-out` (photos it never trained on) or `all`, which flatters it. `gap` is how much the second photo of a right
+    product usually lies below its first.
     """
 
     product: tuple[float, ...]
@@ -63,7 +68,7 @@ class Decision:
         # An index of a former version was fitted on the first three features alone.
         exact = float(expit(values[:len(self.product)] @ self.product))
         model = float(expit(values[:len(self.model)] @ self.model))
-        if evidence.score >= SAME_PHOTO and evidence.lead >= SAME_PHOTO_LEAD:
+        if evidence.same_photo:
             exact = max(exact, self.exact_from)
         if exact >= self.exact_from:
             return EXACT, exact

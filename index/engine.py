@@ -105,16 +105,14 @@ class Engine:
 
     def identify(self, image: Image.Image) -> Identification:
         """Identify the shoe in an upright RGB photo."""
-        return self.answer(self.see(image), self.view)
+        return self.answer(self.see(self.embedder.card.preprocessing.batch([image])), self.view)
 
-    def see(self, image: Image.Image) -> Seen:
-        """Run the network on an upright RGB photo."""
+    def see(self, pixels: np.ndarray) -> Seen:
+        """Run the network on the pixels (1, size, size, 3) of one photo, prepared as it wants them."""
         began = time.perf_counter()
-        pixels = self.embedder.card.preprocessing.batch([image])
-        prepared = time.perf_counter()
         found = self.embedder.run(pixels)
-        return Seen(found.vectors, self.embedder.probabilities(found.logits)[0], {
-            "preprocess": 1e3 * (prepared - began), "embed": 1e3 * (time.perf_counter() - prepared)})
+        return Seen(found.vectors, self.embedder.probabilities(found.logits)[0],
+                    {"embed": 1e3 * (time.perf_counter() - began)})
 
     def answer(self, seen: Seen, view: View) -> Identification:
         """Find what was seen in a view of this engine's parts; `NothingLive` if everything in it was removed."""
@@ -156,10 +154,10 @@ class Engine:
                 raise BadRelease(f"{part.name} does not find its own photo {sha256[:12]} (score {own:.4f}); "
                                  "its vectors were not made by this network and preprocessing")
 
-    def probes(self, part: int = 0) -> list[str]:
-        """A few photos spread over a part of the view (0 is the base) that `self_check` may be asked with."""
+    def probes(self, part: int = 0, most: int = PROBES) -> list[str]:
+        """At most so many photos spread over a part of the view (0 is the base) that `self_check` may be asked with."""
         rows = np.flatnonzero(self.view.shows[part] != GONE)
-        chosen = np.unique(rows[np.linspace(0, len(rows) - 1, min(PROBES, len(rows))).astype(int)])
+        chosen = np.unique(rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)])
         return [str(name) for name in self.view.parts[part].gallery.photos[chosen]]
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from index.kinds import FLAT, Made, make_index
 FAISS_FILE = "index.faiss"
 ITEMS_FILE = "gallery.npz"
 VECTORS_FILE = "vectors.npy"
+# What reading damaged files raises: NumPy's and the zip archive's errors, and those of FAISS.
+_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, EOFError, BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ def read_shown(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
         with np.load(folder / ITEMS_FILE, allow_pickle=False) as columns:
             return columns["products"], columns["photos"]
-    except (OSError, KeyError, ValueError) as error:
+    except _DAMAGE as error:
         raise BadRelease(f"the index in {folder} cannot be read ({error}); build it again") from error
 
 
@@ -108,5 +111,5 @@ def read_gallery(folder: Path) -> tuple[Gallery, Any]:
         if not np.array_equal(faiss.vector_to_array(index.id_map), found["ids"]):
             raise ValueError("the FAISS ids are not those of the gallery")
         return Gallery(vectors=vectors, **found), index
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except _DAMAGE as error:
         raise BadRelease(f"the index in {folder} cannot be read ({error}); build it again") from error

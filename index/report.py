@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from catalogue.files import write_file
 from catalogue.photos import PhotoStore
 from index.evaluate import MOST_QUERIES, Queries, ask, held_out_rows
 from index.gallery import Gallery
@@ -46,7 +47,7 @@ def write_report(path: Path, title: str, measured: Mapping[str, Any], gallery: G
     """Write the report of what `evaluate` measured on this gallery."""
     worst, asked = mistakes(gallery)
     told = "".join(_figure(gallery, store, one) for one in worst) or "<p>None."
-    path.write_text(f"""<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title><style>
+    write_file(path, f"""<!doctype html><meta charset="utf-8"><title>{html.escape(title)}</title><style>
 {STYLE}{FIGURE}</style>
 <h1>{html.escape(title)}</h1><p>{len(gallery.ids)} photos of {len(gallery.product_ids)} products; the headline is
 {html.escape(str(measured["headline"]))}. Intervals are 95 %, by product.
@@ -54,7 +55,7 @@ def write_report(path: Path, title: str, measured: Mapping[str, Any], gallery: G
 {"".join(_row(name, row) for name, row in measured["slices"].items() if row["queries"])}</table>
 <h2>Worst errors</h2><p>Of {asked} photos asked: the photo, what it was taken for, and the nearest photo of the right
 product.{told}
-""", encoding="utf-8")
+""".encode())
 
 
 def _row(name: str, row: Mapping[str, Any]) -> str:

@@ -19,6 +19,8 @@ from catalogue.releases import Published
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from app.live_tasks import LiveTask
+
 
 @click.command()
 @click.argument("photo", type=click.Path(path_type=Path, allow_dash=True))
@@ -27,15 +29,13 @@ def identify(photo: Path, as_json: bool) -> None:
     """Name the shoe in PHOTO (`-` for standard input), with the engine that serves."""
     from app.answers import answer_photo
     from app.live import LiveIndex
-    from app.live_tasks import GUARD, open_live
-    from catalogue.photos import read_image
+    from app.uploads import Upload
     stores = open_stores(read_settings())
     stores.releases.live("index")
-    image = read_image(_read(photo))
+    sent = Upload(str(photo), _read(photo))
     live = LiveIndex(stores)
     live.refresh()
-    guarded = f"task:{GUARD}" in stores.releases.live_names("task")
-    answer = answer_photo(stores.readers, live.current(), image, open_live(stores, GUARD) if guarded else None)
+    answer = answer_photo(stores.readers, live.current(), sent, _guard(stores))
     if live.problem:
         click.echo(f"Warning: {live.problem}", err=True)
     if as_json:
@@ -155,6 +155,18 @@ def _read(photo: Path) -> bytes:
         return photo.read_bytes()
     except OSError as error:
         raise BadInput(f"{photo} cannot be read: {error.strerror}") from error
+
+
+def _guard(stores: Stores) -> "LiveTask | None":
+    """The task that may say that there is no shoe; as in the service, one that cannot serve is only warned of."""
+    from app.live_tasks import GUARD, open_live
+    if f"task:{GUARD}" not in stores.releases.live_names("task"):
+        return None
+    try:
+        return open_live(stores, GUARD)
+    except Exception as error:
+        click.echo(f"Warning: whether there is a shoe at all cannot be said: {error}", err=True)
+        return None
 
 
 def _network(stores: Stores, release: str | None) -> Published:

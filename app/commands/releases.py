@@ -8,7 +8,7 @@ import click
 
 from app.settings import read_settings
 from app.wiring import Stores, embedder_of, network_of, open_stores
-from catalogue.errors import BadInput, BadRelease, Busy, NotFound
+from catalogue.errors import BadInput, BadRelease, Busy, NotFound, SoleSearchError
 from catalogue.releases import Published, slot_of
 
 if TYPE_CHECKING:
@@ -33,8 +33,11 @@ def promote(slot: str, release: str | None, force: bool) -> None:
 @click.command()
 @click.argument("slot")
 def rollback(slot: str) -> None:
-    """Make the release live that was live in SLOT before."""
-    click.echo(f"{open_stores(read_settings()).releases.roll_back(slot)} is live in {slot} again")
+    """Make the release live that was live in SLOT before, checked and with what was added since.
+
+    Nothing is compared: that what is live must go is a person's decision.
+    """
+    click.echo(rolled_back(open_stores(read_settings()), slot))
 
 
 @click.command()
@@ -83,6 +86,14 @@ def check_slot(slot: str) -> None:
         raise BadInput(f"there is no slot {slot!r}; the slots that can be promoted are: index, task:NAME")
 
 
+def rolled_back(stores: Stores, slot: str) -> str:
+    """Promote what was live before, past the gate but whole and up to date; return a sentence about it."""
+    _, former = stores.releases.slots().get(slot, (None, None))
+    if former is None:
+        return stores.releases.roll_back(slot)  # refuses, and says what is missing
+    return f"{promote_gated(stores, slot, former, force=True)} again"
+
+
 def promote_gated(stores: Stores, slot: str, name: str, force: bool) -> str:
     """Pass the gate (unless forced) and promote; return a sentence about it."""
     check_slot(slot)
@@ -95,6 +106,7 @@ def promote_gated(stores: Stores, slot: str, name: str, force: bool) -> str:
     if candidate.kind == "task":
         lines = _gate_task(stores, candidate, live, force)
     else:
+        stores.releases.check(network_of(stores, candidate))
         lines = [] if force else _gate(stores, candidate, live)
         lines += _brought_up_to_date(stores, candidate)
     stores.releases.promote(slot, name, instead_of=live)
@@ -112,9 +124,13 @@ def _gate_task(stores: Stores, candidate: Published, live: str | None, force: bo
         return check_first(candidate.manifest)
     try:
         running = stores.releases.open(live)
-    except (BadRelease, NotFound):  # what is live is damaged: promoting is the way out
-        return [f"{live}, which is live, cannot be read: nothing could be compared"]
+    except (BadRelease, NotFound) as error:  # what is live is damaged: promoting is the way out
+        return [_not_compared(live, error), *check_first(candidate.manifest)]
     return check_next(candidate.manifest, running.manifest)
+
+
+def _not_compared(live: str, error: SoleSearchError) -> str:
+    return f"nothing could be compared with {live}, which is live: {error}"
 
 
 def _gate(stores: Stores, candidate: Published, live: str | None) -> list[str]:
@@ -125,7 +141,7 @@ def _gate(stores: Stores, candidate: Published, live: str | None) -> list[str]:
     gallery, network = open_whole(stores, candidate), network_of(stores, candidate)
     embedder = embedder_of(stores, network)
     lines = _gate_first(stores, gallery, embedder) if live is None else _gate_next(
-        stores, gallery, embedder, network, stores.releases.open(live))
+        stores, gallery, embedder, network, live)
     classified = named(gallery, embedder, stores.photos)
     check_named(classified)
     if classified.asked:
@@ -146,14 +162,19 @@ def _gate_first(stores: Stores, gallery: "Gallery", embedder: "Embedder") -> lis
 
 
 def _gate_next(stores: Stores, gallery: "Gallery", embedder: "Embedder", network: Published,
-               running: Published) -> list[str]:
+               live: str) -> list[str]:
     from app.commands.indexing import open_whole
     from index.gate import check, check_size, compare
-    theirs = network_of(stores, running)
+    try:
+        running = stores.releases.open(live)
+        theirs = network_of(stores, running)
+        stores.releases.check(theirs)
+    except (BadRelease, NotFound) as error:  # what is live is damaged: promoting is the way out
+        return [_not_compared(live, error), *_gate_first(stores, gallery, embedder)]
     try:
         current = open_whole(stores, running)
         known, items = dict(zip(map(str, current.photos), current.vectors, strict=True)), len(current.ids)
-    except (BadRelease, NotFound):  # what is live is damaged or empty: promoting is the way out
+    except (BadRelease, NotFound):  # so it is here, or what is live is empty; but its network can be asked
         known, items = {}, int(running.manifest["items"])
     found = compare(gallery, embedder, None if theirs.name == network.name else embedder_of(stores, theirs),
                     stores.photos, known)

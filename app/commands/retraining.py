@@ -1,5 +1,7 @@
 """`solesearch retrain`: snapshot, train, build, gate, promote."""
 
+import shlex
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -9,31 +11,47 @@ from app.commands.releases import promote_gated
 from app.commands.training import SHARES, train_with_bars
 from app.settings import read_settings
 from app.wiring import Stores, open_stores
-from catalogue.errors import SoleSearchError
+from catalogue.errors import BadInput, SoleSearchError
 from catalogue.files import lock, write_file
 from catalogue.snapshots import Snapshot, SplitShares, open_snapshot, take_snapshot
 
 BEGUN = "retrain.snapshot"
+STALE = timedelta(days=7)
 
 
-@click.command()
+class _WithDefaults(click.Command):
+    """A retraining without a recipe of its own takes the options of SOLESEARCH_RETRAIN_OPTIONS."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not any(word.partition("=")[0] in ("--recipe", "--set") for word in args):
+            args = [*shlex.split(read_settings().retrain_options), *args]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_WithDefaults)
 @click.option("--recipe", "recipe_file", type=click.Path(exists=True, path_type=Path), help="TOML file of settings.")
 @click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change one setting; may be repeated.")
 @click.option("--val", default=SHARES.val, show_default=True, help="Share of photo groups kept to check training.")
 @click.option("--unseen", default=SHARES.unseen, show_default=True, help="Share of models that training never sees.")
 @click.option("--force", is_flag=True, help="Promote although it measures worse than what is live.")
-def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unseen: float, force: bool) -> None:
+@click.option("--prune", is_flag=True, help="Then delete old releases, as `releases --prune` does.")
+def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unseen: float, force: bool,
+            prune: bool) -> None:
     """Snapshot, train, build an index, pass the gate and promote, while the service keeps answering.
 
-    Killed at any moment, the same command goes on; what is live stays live until the last step.
+    Without --recipe and --set it takes the options of SOLESEARCH_RETRAIN_OPTIONS. Killed at any moment, the same
+    command goes on within a week, with the photos it began with; what is live stays live until the last step.
     """
     from training.recipes import read_recipe
     recipe = read_recipe(recipe_file, changes)
     stores = open_stores(read_settings())
     with lock(stores.runs / "retrain.lock", "retraining"):
-        taken = _begun(stores) or take_snapshot(stores.database, stores.snapshots, SplitShares(val, unseen))
+        shares = SplitShares(val, unseen)
         # What was crawled since a killed retraining waits for the next one: this one goes on with its own snapshot.
-        write_file(stores.runs / BEGUN, taken.digest.encode())
+        taken = begun(stores, shares)
+        if taken is None:
+            taken = take_snapshot(stores.database, stores.snapshots, shares)
+            write_file(stores.runs / BEGUN, line_of(taken.digest, shares).encode())
         try:
             network = stores.releases.open(train_with_bars(stores, taken, recipe))
             click.echo(f"trained {network.name}")
@@ -43,15 +61,32 @@ def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unse
             (stores.runs / BEGUN).unlink()
             raise
         (stores.runs / BEGUN).unlink()
+        if prune:
+            for name in stores.releases.prune():
+                click.echo(f"deleted {name}")
 
 
-def _begun(stores: Stores) -> Snapshot | None:
-    """The snapshot of a retraining that was killed; None if there was none, or it cannot be used any more."""
+def begun(stores: Stores, shares: SplitShares) -> Snapshot | None:
+    """The snapshot of a retraining that was killed, with the same shares and not long ago; None if there is none."""
     path = stores.runs / BEGUN
     if not path.is_file():
         return None
+    digest = path.read_text().partition(" ")[0]
+    at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     try:
-        return open_snapshot(stores.snapshots, path.read_text())
+        if path.read_text() != line_of(digest, shares):
+            raise BadInput("it had other shares of val and unseen")
+        if datetime.now(UTC) - at > STALE:
+            raise BadInput(f"it was begun more than {STALE.days} days ago")
+        found = open_snapshot(stores.snapshots, digest)
     except SoleSearchError as error:
-        click.echo(f"the unfinished retraining cannot go on ({error}); starting a new one", err=True)
+        click.echo(f"the unfinished retraining does not go on ({error}); starting a new one", err=True)
         return None
+    click.echo(f"going on with the retraining begun on {at:%Y-%m-%d at %H:%M} UTC; photos that came since wait for "
+               "the next", err=True)
+    return found
+
+
+def line_of(digest: str, shares: SplitShares) -> str:
+    """What is remembered of a retraining until it ends."""
+    return f"{digest} val={shares.val} unseen={shares.unseen}"

@@ -61,20 +61,15 @@ def new(name: str, data: Path, about: str) -> None:
     """Write the file of a new task for labelled photos, to be trained and changed as you like."""
     import tomli_w
 
-    from training.task_file import read_task, tasks
+    from training.task_file import Task, tasks
     folder = read_settings().tasks
-    path = folder / f"{name}.toml"
+    path = folder / f"{Task(name).name}.toml"
     if name in tasks(folder):
         raise BadInput(f"there is a task {name!r} already ({tasks(folder)[name]}); choose another name")
     kind = "csv" if data.suffix.lower() == ".csv" else "folders"
     text = tomli_w.dumps({"name": name, "about": about or f"Classifies photos as in {data.name}.",
                           "data": {"kind": kind, "path": str(data.absolute())}, "recipe": {}})
     write_file(path, text.encode())
-    try:
-        read_task(path)
-    except BadInput:
-        path.unlink()
-        raise
     click.echo(f"{path}: train it with `solesearch task train {name}`")
 
 

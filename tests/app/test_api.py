@@ -7,24 +7,30 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from app.api import create_app
 from app.batching import BatchingRuntime
 from app.commands.indexing import add_with_bar
 from app.live import LiveIndex
+from app.settings import Settings
 from app.wiring import Stores, open_stores
 from catalogue.imports import import_path
 from catalogue.merging import merge
 from catalogue.queries import ProductPhotoRow, product_photos
 from tests.conftest import encoded, picture
 from tests.index.test_segments import copied, take_away
+from tests.postgres import Cluster
+from vision.preprocessing import Preprocessing
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +75,33 @@ def test_bad_bodies_get_a_sentence_and_the_next_is_served(client: TestClient, tr
                    client.post("/identify", files={"photo": ("a.jpg", body)})):
         assert answer.status_code == status and says in answer.json()["error"]
     assert client.post("/identify", content=stored_photos(trained)[0][1]).status_code == 200
+
+
+def test_a_photo_just_within_the_limit_fits_into_a_form(client: TestClient) -> None:
+    junk = b"\xff" * (20 * 2**20)
+    for answer in (client.post("/identify", content=junk), client.post("/identify", files={"photo": ("a.jpg", junk)})):
+        assert answer.status_code == 422 and "no picture" in answer.json()["error"]
+
+
+def test_only_so_many_pictures_are_in_memory_at_once(client: TestClient, trained: Stores,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    held, most = [0], [0]
+    batch = Preprocessing.pixels
+
+    def counted(self: Preprocessing, image: Image.Image) -> np.ndarray:
+        held[0] += 1
+        most[0] = max(most[0], held[0])
+        time.sleep(0.05)
+        try:
+            return batch(self, image)
+        finally:
+            held[0] -= 1
+
+    monkeypatch.setattr(Preprocessing, "pixels", counted)
+    data = stored_photos(trained)[0][1]
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: client.post("/identify", content=data).status_code, range(24)))
+    assert answers == [200] * 24 and 1 < most[0] <= 4
 
 
 def test_a_body_without_a_length_is_stopped_too(client: TestClient) -> None:
@@ -164,6 +197,34 @@ def test_promotion_while_serving_and_a_broken_release(trained: Stores, monkeypat
         trained.releases.promote("index", first.index.name)
     live.refresh()
     assert live.current().index.name == first.index.name
+
+
+def test_while_the_database_is_away_the_answer_is_503(stores: Stores, tmp_path: Path) -> None:
+    away = replace(stores, database=create_engine(f"sqlite:///{tmp_path}/none/catalogue.db"))
+    with TestClient(create_app(away, LiveIndex(stores)), raise_server_exceptions=False) as client:
+        assert client.get("/healthz").status_code == 503
+        for path in ("/products/1", f"/photos/{64 * 'a'}"):
+            answer = client.get(path)
+            assert answer.status_code == 503 and "database does not answer" in answer.json()["error"]
+
+
+def test_a_connection_that_postgresql_ended_is_503_and_a_wrong_statement_500(cluster: Cluster, tmp_path: Path) -> None:
+    url = cluster.migrated()
+    stores = open_stores(Settings(data_dir=tmp_path / "data", database_url=url))
+    with TestClient(create_app(stores, LiveIndex(stores)), raise_server_exceptions=False) as client:
+        assert client.get("/products/1").status_code == 404
+        other = create_engine(url, isolation_level="AUTOCOMMIT")
+        with other.connect() as connection:
+            connection.execute(text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"))
+            assert client.get("/products/1").status_code in (404, 503)
+            wait_for(lambda: client.get("/products/1").status_code == 404)
+            connection.execute(text("ALTER TABLE products RENAME TO others"))
+        answer = client.get("/products/1")
+        assert answer.status_code == 500 and "its log says why" in answer.json()["error"]
+    stores.database.dispose()
+    other.dispose()
+    cluster.drop(url)
 
 
 def test_an_unexpected_error_shows_no_traceback(client: TestClient, trained: Stores) -> None:

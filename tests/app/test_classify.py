@@ -167,6 +167,21 @@ def test_identify_says_that_there_is_no_shoe(grown: Stores) -> None:
         assert client.post("/identify", content=data).json()["shoe"] is None, "a release without a guard says nothing"
 
 
+def test_the_command_line_names_the_shoe_without_a_guard_that_cannot_serve(
+        grown: Stores, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(grown.settings.data_dir))
+    monkeypatch.setenv("SOLESEARCH_DATABASE_URL", grown.settings.database_url)
+    guard = {"class": "red", "threshold": 0.2}
+    grown.releases.promote("task:garment", publish_colours(grown, "garment", guard=guard))  # has no network to run
+    with Session(grown.readers) as session:
+        path = grown.photos.path(product_photos(session)[0].sha256)
+    with pytest.raises(SystemExit) as left:
+        main(["identify", str(path), "--json"])
+    shown = capsys.readouterr()
+    assert not left.value.code and json.loads(shown.out)["shoe"] is None
+    assert "Warning: whether there is a shoe at all cannot be said" in shown.err and "publish" in shown.err
+
+
 def test_photos_from_the_command_line(stores: Stores, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
                                       capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(stores.settings.data_dir))

@@ -9,11 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy.orm import Session
 
 from app.cli import main
+from app.commands import retraining
+from app.commands.shops import shop_id
 from app.settings import read_settings
 from app.wiring import Stores
 from catalogue.errors import BadInput
+from catalogue.files import write_file
+from catalogue.snapshots import SplitShares, take_snapshot
+from catalogue.tables import Shop
 from tests.conftest import encoded, picture
 
 
@@ -133,6 +139,33 @@ def test_a_database_of_the_future_is_refused(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "app.cli", "catalogue", "stats"], capture_output=True, text=True,
                           env={**os.environ, "SOLESEARCH_DATA_DIR": str(tmp_path)})
     assert done.returncode == 1 and "newer version" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_killed_retraining_goes_on_while_it_is_the_same_and_not_stale(
+        stocked: Stores, capsys: pytest.CaptureFixture[str]) -> None:
+    shares = SplitShares(0.1, 0.3)
+    taken = take_snapshot(stocked.database, stocked.snapshots, shares)
+    begun = stocked.runs / retraining.BEGUN
+    write_file(begun, retraining.line_of(taken.digest, shares).encode())
+    assert retraining.begun(stocked, shares) == taken and "going on with" in capsys.readouterr().err
+    assert retraining.begun(stocked, SplitShares(0.1, 0.2)) is None and "other shares" in capsys.readouterr().err
+    os.utime(begun, (0, 0))
+    assert retraining.begun(stocked, shares) is None and "7 days ago" in capsys.readouterr().err
+
+
+def test_a_new_task_whose_name_is_none_leaves_other_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                                capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOLESEARCH_TASKS_DIR", str(tmp_path / "tasks"))
+    notes = tmp_path / "notes.toml"
+    notes.write_text("mine")
+    assert run("task", "new", "../notes", "--data", str(tmp_path)) == 1
+    assert "a–z" in capsys.readouterr().err and notes.read_text() == "mine"
+
+
+def test_a_number_means_the_shop_of_that_number(stores: Stores) -> None:
+    with Session(stores.database) as session, session.begin():
+        session.add_all([Shop(name="2", url="http://one.example/"), Shop(name="two", url="http://two.example/")])
+    assert shop_id(stores, "2") == 2 and shop_id(stores, "two") == 2 and shop_id(stores, "http://one.example/") == 1
 
 
 def test_retrain_changes_the_width_and_the_gate_guards_it(stocked: Stores, monkeypatch: pytest.MonkeyPatch,

@@ -1,11 +1,16 @@
 """Tasks go live, are replaced and rolled back while a worker follows; what cannot serve never replaces what does."""
 
+import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine
 
 from app import live_tasks
 from app.api import create_app
@@ -13,7 +18,8 @@ from app.cli import main
 from app.live import LiveIndex
 from app.live_tasks import LiveTasks, open_task
 from app.wiring import Stores
-from catalogue.errors import BadInput, BadRelease, GateRefused, NotFound
+from catalogue.errors import BadInput, BadRelease, GateRefused, NotFound, NothingLive
+from catalogue.releases import Releases
 from tests.app.classifiers import by_colour, publish_colours, publish_network
 from training.task_gate import check_first, check_next
 
@@ -74,6 +80,58 @@ def test_a_broken_release_leaves_the_former_in_use(stores: Stores, monkeypatch: 
     stores.releases.promote("task:hue", broken)
     tasks.refresh()
     assert tasks.named("hue").release.name == broken and not tasks.problem
+
+
+def test_a_task_that_cannot_serve_says_why_rather_than_that_there_is_none(stores: Stores) -> None:
+    broken = publish_colours(stores, "hue", about="broken")
+    (stores.releases.folder / broken / "model.json").write_text("{")
+    stores.releases.promote("task:hue", broken)
+    tasks = following(stores)
+    tasks.refresh()
+    with pytest.raises(NothingLive, match=r"model\.json of .* is missing or altered"):
+        tasks.named("hue")
+    with pytest.raises(NotFound, match="no task 'tone'"):
+        tasks.named("tone")
+    with TestClient(create_app(stores, LiveIndex(stores), tasks)) as client:
+        for answer in (client.post("/classify/hue", content=b"x"), client.post("/classify?tasks=hue", content=b"x"),
+                       client.post("/stock", data={"task": "hue"}, files={"photo": ("a.png", b"x")})):
+            assert answer.status_code == 503 and f"{broken} was promoted" in answer.json()["error"]
+
+
+def test_while_the_catalogue_is_away_nobody_can_say_that_a_task_is_not_live(stores: Stores, tmp_path: Path) -> None:
+    away = create_engine(f"sqlite:///{tmp_path}/none/catalogue.db")
+    tasks = following(replace(stores, releases=Releases(away, stores.releases.folder)))
+    tasks.refresh()
+    with pytest.raises(NothingLive, match="cannot be asked"):
+        tasks.named("hue")
+
+
+@pytest.mark.parametrize("kind", ["tasks", "segments"])
+def test_what_is_wrong_may_be_asked_while_it_changes(stores: Stores, kind: str) -> None:
+    tasks, live, stop = following(stores), LiveIndex(stores), threading.Event()
+    refused: dict[str, Any] = {str(number): ("r", 0.0, "why") if kind == "tasks" else (0.0, "why")
+                               for number in range(20_000)}
+    followed: LiveTasks | LiveIndex = tasks if kind == "tasks" else live
+    if kind == "tasks":
+        tasks._refused = refused
+    else:
+        live._refused_segments = refused
+
+    def watch() -> None:
+        while not stop.is_set():
+            if refused.pop("late", None) is None:
+                refused["late"] = refused["0"]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        assert all("why" in followed.problem for _ in range(50))
+    finally:
+        stop.set()
+        watching.join()
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize(("manifest", "says"), [
@@ -141,7 +199,15 @@ def test_promote_and_roll_back_from_the_command_line(stores: Stores, monkeypatch
     code, said = run("promote", "task:tone", worse)
     assert code == 1 and "task:hue" in said
     assert run("promote", "task:hue", worse, "--force")[0] == 0
+    card = stores.releases.folder / first / "model.json"
+    whole = card.read_bytes()
+    card.write_bytes(whole[:-1])
+    code, said = run("rollback", "task:hue")
+    assert code == 1 and f"model.json of {first} is missing or altered" in said
+    assert stores.releases.live_name("task:hue") == worse
+    card.write_bytes(whole)
     assert run("rollback", "task:hue") == (0, f"{first} is live in task:hue again\n")
+    assert run("rollback", "task:tone") == (1, "Error: nothing is live in slot 'task:tone'; live are: task:hue\n")
     assert run("demote", "task:tone") == (1, "Error: nothing is live in slot 'task:tone'; live are: task:hue\n")
     assert run("demote", "index")[0] == 1
     code, said = run("releases")

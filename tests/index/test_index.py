@@ -115,6 +115,23 @@ def test_the_decision_knows_what_it_does_not_know() -> None:
     assert verdict == UNKNOWN and confidence < 0.5
 
 
+def test_the_decision_counts_photos_not_the_looks_they_are_asked_in() -> None:
+    def fitted(gallery: Gallery, looks: int) -> Decision | None:
+        rows, name = calibration_rows(gallery)
+        return fit_decision(gallery, [Queries(gallery.vectors[rows], rows)] * looks, name)
+
+    enough = made_gallery(products=120, noise=0.1)
+    once, twice = fitted(enough, 1), fitted(enough, 2)
+    assert once is not None and twice is not None and once.queries == twice.queries
+    assert fitted(made_gallery(products=4, photos=4), 1) is None, "16 photos are too few to fit on"
+    assert fitted(made_gallery(products=4, photos=4), 2) is None, "asked twice they are still 16"
+
+
+def test_no_decision_is_fitted_where_no_shoe_can_be_missing() -> None:
+    alike = made_gallery(products=12, photos=4)
+    assert fitted_on_itself(replace(alike, models=np.zeros(12, int))) is None
+
+
 def test_a_photo_of_the_gallery_itself_is_exact_and_one_photo_is_enough() -> None:
     fitted = fitted_on_itself(made_gallery(products=120, noise=0.1))
     assert fitted is not None

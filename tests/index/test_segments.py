@@ -20,7 +20,7 @@ from app.commands.indexing import add_with_bar, build_with_bar
 from app.commands.releases import promote_gated
 from app.live import LiveIndex
 from app.wiring import Stores, open_stores
-from catalogue.errors import BadRelease, Busy
+from catalogue.errors import BadRelease, Busy, NothingLive
 from catalogue.files import lock
 from catalogue.gallery_items import GalleryState, ProductFacts, note_changes, read_state
 from catalogue.imports import import_path
@@ -292,8 +292,7 @@ def test_a_photo_that_cannot_be_read_waits_and_blocks_nothing(grown: Stores, mak
 def test_a_damaged_segment_is_refused_and_repaired(grown: Stores, make_folder: Callable[..., Path],
                                                    tmp_path: Path) -> None:
     good, bad = (add_one(grown, make_folder, tmp_path, first) for first in (30, 31))
-    path = grown.releases.folder / bad / "index.faiss"
-    path.write_bytes(path.read_bytes()[:-4] + b"oops")
+    damaged(grown, bad)
     live = LiveIndex(grown)
     live.refresh()
     assert live.current().segments == (good,) and bad in live.problem and "missing or altered" in live.problem
@@ -301,6 +300,76 @@ def test_a_damaged_segment_is_refused_and_repaired(grown: Stores, make_folder: C
     assert bad in live.problem  # still said, and not tried again at each look
     assert add_with_bar(grown, grown.releases.live("index")).added == 2
     assert serving(grown).segments[0] == good and serving(grown).view.items == 72 + 4
+
+
+def damaged(stores: Stores, release: str) -> Callable[[], object]:
+    """Damage a release; what is returned repairs it."""
+    path = stores.releases.folder / release / "index.faiss"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-4] + b"oops")
+    return lambda: path.write_bytes(whole)
+
+
+def test_what_serves_serves_on_where_what_it_was_folded_into_cannot(
+        grown: Stores, make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    names = tuple(add_one(grown, make_folder, tmp_path, 30 + number) for number in range(MOST_SEGMENTS))
+    live = LiveIndex(grown)
+    live.refresh()
+    before = live.current().view.items
+    folded = add_one(grown, make_folder, tmp_path, 60)
+    damaged(grown, folded)
+    live.refresh()
+    kept = live.current()
+    assert kept.segments == names and kept.view.items == before and folded in live.problem
+    live.refresh()
+    assert live.current() is kept
+    again = add_one(grown, make_folder, tmp_path, 61)  # holds what the damaged one held, too
+    live.refresh()
+    assert live.current().segments == (again,) and live.current().view.items == before + 4
+
+
+def test_lost_photos_keep_no_index_from_serving(grown: Stores) -> None:
+    first, second, third = serving(grown).probes()
+    grown.photos.path(first).unlink()
+    grown.photos.path(second).write_bytes(b"")
+    assert serving(grown).view.items == 72
+    grown.photos.path(third).write_bytes(grown.photos.read(pairs(grown)[1][1]))
+    live = LiveIndex(grown)
+    live.refresh()
+    assert f"does not find its own photo {third[:12]}" in live.problem
+    for _, sha256 in pairs(grown):
+        grown.photos.path(sha256).unlink(missing_ok=True)
+    live = LiveIndex(grown)
+    live.refresh()
+    assert "photos it was to be checked with can be read" in live.problem and "catalogue verify" in live.problem
+    with pytest.raises(NothingLive, match="cannot serve"):
+        live.current()
+
+
+@pytest.mark.parametrize("wait_s", [0, 60])
+def test_a_base_that_cannot_serve_is_tried_again_after_a_minute(
+        grown: Stores, make_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        wait_s: int) -> None:
+    monkeypatch.setattr("app.live.RETRY_S", wait_s)
+    first = grown.releases.live("index").name
+    import_path(grown.database, grown.photos, make_folder(tmp_path / "new", models=1, first=30))
+    second = build_with_bar(grown, grown.releases.newest("network"))
+    live, repair = LiveIndex(grown), damaged(grown, first)
+    live.refresh()
+    assert first in live.problem
+    repair()
+    live.refresh()
+    assert bool(live.problem) is bool(wait_s)
+    if wait_s:
+        return
+    assert live.current().index.name == first
+    repair = damaged(grown, second)
+    grown.releases.promote("index", second)
+    live.refresh()
+    assert live.current().index.name == first and second in live.problem
+    repair()
+    live.refresh()
+    assert live.current().index.name == second and not live.problem
 
 
 def test_a_segment_of_another_base_is_refused(grown: Stores, make_folder: Callable[..., Path], tmp_path: Path) -> None:

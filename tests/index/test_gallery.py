@@ -1,0 +1,45 @@
+"""The gallery's saved form: what a power cut or a bad disk left of it is refused in a sentence."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from catalogue.errors import BadRelease
+from index.gallery import FAISS_FILE, ITEMS_FILE, VECTORS_FILE, read_gallery, read_shown
+from index.kinds import SQ8
+from tests.index.test_index import made_gallery
+
+
+def halved(data: bytes) -> bytes:
+    return data[:len(data) // 2]
+
+
+def emptied(_: bytes) -> bytes:
+    return b""
+
+
+def altered(data: bytes) -> bytes:
+    """A byte of the columns flipped, so that their checksum is wrong."""
+    at = len(data) // 3
+    return data[:at] + bytes([data[at] ^ 255]) + data[at + 1:]
+
+
+@pytest.mark.parametrize("damage", [halved, emptied, altered])
+def test_damaged_columns_are_refused(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    made_gallery().write(tmp_path)
+    path = tmp_path / ITEMS_FILE
+    path.write_bytes(damage(path.read_bytes()))
+    for read in (read_gallery, read_shown):
+        with pytest.raises(BadRelease, match=r"cannot be read .* build it again"):
+            read(tmp_path)
+
+
+@pytest.mark.parametrize("name", [FAISS_FILE, VECTORS_FILE])
+@pytest.mark.parametrize("damage", [halved, emptied])
+def test_damaged_vectors_are_refused(tmp_path: Path, name: str, damage: Callable[[bytes], bytes]) -> None:
+    made_gallery().write(tmp_path, SQ8)
+    path = tmp_path / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(BadRelease, match="build it again"):
+        read_gallery(tmp_path)
