@@ -11,7 +11,6 @@ from PIL import Image
 from training.measuring import predict
 from training.recipes import Recipe
 from training.starting import new_network
-from vision.preprocessing import Preprocessing
 
 
 def histograms(images: Sequence[Image.Image], bins: int = 8) -> np.ndarray:
@@ -28,7 +27,7 @@ def histograms(images: Sequence[Image.Image], bins: int = 8) -> np.ndarray:
 def before_training(images: Sequence[Image.Image], recipe: Recipe) -> np.ndarray:
     """Return unit embeddings (n, d) by the recipe's network as it is before its first step."""
     network = new_network(recipe, 2).eval()
-    pixels = Preprocessing(recipe.size).batch(list(images))
+    pixels = recipe.preprocessing.batch(list(images))
     masked = np.concatenate([pixels, np.full((*pixels.shape[:3], 1), 255, np.uint8)], axis=3)
     return predict(network, masked, range(len(masked)), torch.device("cpu")).vectors
 

@@ -25,12 +25,14 @@ from app.settings import read_settings
 from app.wiring import Stores, embedder_of, open_stores, training_device
 from benchmarks.baselines import histograms
 from benchmarks.command_line import say_epochs
+from benchmarks.snapshots import snapshot_of
 from catalogue.errors import BadInput, BadPhoto, SoleSearchError
 from catalogue.photos import read_image
 from catalogue.public_sets import LAYOUTS, PublicPhoto, read_public
-from catalogue.snapshots import Snapshot, SnapshotPhoto
+from catalogue.snapshots import SnapshotPhoto
+from training.loop import Watch
 from training.recipes import Recipe, read_recipe
-from training.sku import Watch, train
+from training.sku import train
 from vision.embedder import Embedder
 from vision.measures import cluster_interval
 
@@ -119,10 +121,8 @@ def trained(stores: Stores, photos: Sequence[PublicPhoto], recipe: Recipe, layou
         watched = int.from_bytes(hashlib.sha256(photo.model.encode()).digest()[1:5], "big") % WATCHED == 0
         rows.append(SnapshotPhoto(name, number[photo.product], f"{layout}:{photo.product}", f"{layout}:{photo.model}",
                                   photo.kind, name, "unseen" if watched else "train"))
-    digest = hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
-    snapshot = Snapshot(digest, stores.snapshots / digest, tuple(rows))
-    return train(snapshot, recipe, stores.photos, stores.releases, stores.runs, training_device(stores.settings),
-                 Watch(step=say_epochs()))
+    return train(snapshot_of(rows, stores.snapshots), recipe, stores.photos, stores.releases, stores.runs,
+                 training_device(stores.settings), Watch(step=say_epochs()))
 
 
 def _decoded(photos: Sequence[PublicPhoto], at_once: int = 256) -> Iterator[list[Image.Image]]:

@@ -20,12 +20,14 @@ from app.settings import Settings
 from app.wiring import Stores, embedder_of, open_stores, training_device
 from benchmarks.baselines import baselines, table
 from benchmarks.command_line import add_training, photo_folder, say_epochs
+from benchmarks.snapshots import blind, snapshot_of
 from catalogue.imports import import_path
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
 from index.build import embed_photos
+from training.loop import Watch
 from training.recipes import Recipe, read_recipe
-from training.sku import Watch, train
+from training.sku import train
 from vision.measures import leave_one_out, ranked_hits, retrieval
 
 ANGLES = ("angles-a", "angles-b", "angles-c", "angles-d")
@@ -37,7 +39,7 @@ def main() -> None:
     recipe = read_recipe(options.recipe, options.changes)
     with tempfile.TemporaryDirectory() as folder:
         stores = open_stores(Settings(data_dir=Path(folder) / "data", threads=options.threads))
-        import_path(stores.database, stores.photos, options.photos, sets=options.sets)
+        import_path(stores.database, stores.photos, options.photos, sets=options.sets or ())
         with Session(stores.readers) as session:
             rows = product_photos(session)
         found = compare(stores, rows, recipe, options.folds)
@@ -56,9 +58,9 @@ def compare(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe, fol
             for name, found in baselines(images, recipe).items()}
     parts = []
     for fold, asked in enumerate(product_folds(products, folds)):
-        snapshot = _fold_snapshot(rows, by_sha, asked, stores.snapshots, f"fold-{fold}-of-{folds}")
-        name = train(snapshot, recipe, stores.photos, stores.releases, stores.runs, training_device(stores.settings),
-                     Watch(step=say_epochs(f"fold {fold + 1}/{folds} ")))
+        snapshot = _fold_snapshot(rows, by_sha, asked, stores.snapshots)
+        name = train(snapshot, blind(recipe, snapshot), stores.photos, stores.releases, stores.runs,
+                     training_device(stores.settings), Watch(step=say_epochs(f"fold {fold + 1}/{folds} ")))
         embedder = embedder_of(stores, stores.releases.open(name))
         trained = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])
         parts.append(hits_of(trained, products, groups, asked))
@@ -79,23 +81,23 @@ def hits_of(vectors: np.ndarray, products: np.ndarray, groups: np.ndarray,
     return ranked_hits(scores, products[asked], products), products[asked]
 
 
-def _fold_snapshot(rows: Sequence[ProductPhotoRow], groups: dict[str, str], asked: np.ndarray, folder: Path,
-                   name: str) -> Snapshot:
+def _fold_snapshot(rows: Sequence[ProductPhotoRow], groups: dict[str, str], asked: np.ndarray,
+                   folder: Path) -> Snapshot:
     held = set(asked.tolist())
-    photos = tuple(SnapshotPhoto(row.sha256, row.product_id, row.product_key, row.model_key, row.shoe_type,
-                                 groups[row.sha256], "unseen" if at in held else "train")
-                   for at, row in enumerate(rows))
-    return Snapshot(name, folder / name, photos)
+    return snapshot_of([SnapshotPhoto(row.sha256, row.product_id, row.product_key, row.model_key, row.shoe_type,
+                                      groups[row.sha256], "unseen" if at in held else "train")
+                        for at, row in enumerate(rows)], folder)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_training(parser)
-    parser.add_argument("--sets", nargs="*", default=ANGLES)
+    parser.add_argument("--sets", nargs="*", default=None)
     parser.add_argument("--folds", type=int, default=4)
     options = parser.parse_args()
     if options.photos is None:
         options.photos = photo_folder(parser)
+        options.sets = options.sets or ANGLES
     return options
 
 

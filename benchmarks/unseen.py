@@ -28,13 +28,15 @@ from app.wiring import Stores, embedder_of, open_stores, training_device
 from benchmarks.baselines import baselines, table
 from benchmarks.command_line import add_training, photo_folder, say_epochs
 from benchmarks.recall import hits_of
-from catalogue.imports import import_path
+from benchmarks.snapshots import blind, snapshot_of
+from catalogue.imports import import_path, labelled_photos
 from catalogue.products_csv import read_products
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
 from index.build import embed_photos
+from training.loop import Watch
 from training.recipes import Recipe, read_recipe
-from training.sku import Watch, train
+from training.sku import train
 from vision.measures import retrieval
 from vision.saved import read_card
 
@@ -75,26 +77,36 @@ def main() -> None:
 
 def gathered(stores: Stores, options: argparse.Namespace) -> Photos:
     """Import every set and every other folder, and say what each photo is for."""
-    sets = dict.fromkeys(row.set for row in read_products(options.photos))
-    trained_sets = options.train or [name for name in sets if name not in options.test]
-    products = {name: _imported(stores, options.photos, [name])
-                for name in dict.fromkeys([*options.test, *options.among, *trained_sets])}
-    others = [_imported(stores, folder, []) for folder in options.also]
+    trained_sets = options.train or [name for name in sets_of(options.photos) if name not in options.test]
+    for name in dict.fromkeys([*options.test, *options.among, *trained_sets]):
+        import_path(stores.database, stores.photos, options.photos, sets=[name])
+    for folder in options.also:
+        import_path(stores.database, stores.photos, folder)
     with Session(stores.readers) as session:
         rows = product_photos(session)
-    of_row = np.array([row.product_id for row in rows])
+        of_row = np.array([row.product_id for row in rows])
 
-    def shows(names: Sequence[str]) -> np.ndarray:
-        return np.isin(of_row, [product for name in names for product in products[name]])
+        def shows(folder: Path, sets: Sequence[str]) -> np.ndarray:
+            # Asked of the catalogue, not noted while importing: a run that was killed in between ends the same.
+            known = labelled_photos(session, folder, sets)[0] if sets else []
+            return np.isin(of_row, [product for product, _ in known])
 
-    test, among = shows(options.test), shows(options.among)
-    trained = (shows(trained_sets) | np.isin(of_row, [product for folder in others for product in folder])) & ~test
+        test, among = shows(options.photos, options.test), shows(options.photos, options.among)
+        trained = shows(options.photos, trained_sets)
+        for folder in options.also:
+            trained |= shows(folder, sets_of(folder))
+    trained &= ~test
     if options.half:
         distractors = np.unique(of_row[among & ~test])
         trained &= ~np.isin(of_row, np.random.default_rng(0).permutation(distractors)[::2])
     groups = near_duplicate_groups(rows)
     held_out = held_out_of(rows, groups, trained, options.hold_out)
     return Photos(rows, groups, test, among & ~test, trained & ~held_out, held_out)
+
+
+def sets_of(folder: Path) -> list[str]:
+    """The names of the sets in a folder, in the order of its `products.csv`."""
+    return list(dict.fromkeys(row.set for row in read_products(folder)))
 
 
 def held_out_of(rows: Sequence[ProductPhotoRow], groups: dict[str, str], trained: np.ndarray,
@@ -111,24 +123,12 @@ def held_out_of(rows: Sequence[ProductPhotoRow], groups: dict[str, str], trained
     return marked
 
 
-def _imported(stores: Stores, folder: Path, sets: Sequence[str]) -> set[int]:
-    """Import sets of a folder (all if none is named); return the products that they show."""
-    marks = stores.runs / f"imported-{folder.resolve().name}-{'-'.join(sets) or 'all'}.json"
-    if not marks.is_file():
-        with Session(stores.readers) as session:
-            before = {row.product_id for row in product_photos(session)}
-        import_path(stores.database, stores.photos, folder, sets=sets)
-        with Session(stores.readers) as session:
-            marks.parent.mkdir(parents=True, exist_ok=True)
-            marks.write_text(json.dumps(sorted({row.product_id for row in product_photos(session)} - before)))
-    return set(json.loads(marks.read_text()))
-
-
 def measured(stores: Stores, photos: Photos, recipe: Recipe) -> tuple[dict[str, dict], dict[str, object]]:
     """Train, and measure the baselines and the trained network on the same queries and gallery."""
     rows = [photos.rows[at] for at in photos.gallery]
     began = time.perf_counter()
-    name = train(_snapshot(photos, stores.snapshots), recipe, stores.photos, stores.releases, stores.runs,
+    snapshot = _snapshot(photos, stores.snapshots)
+    name = train(snapshot, blind(recipe, snapshot), stores.photos, stores.releases, stores.runs,
                  training_device(stores.settings), Watch(step=say_epochs()), stores.runs / "pixels")
     took = time.perf_counter() - began
     release = stores.releases.open(name)
@@ -160,13 +160,11 @@ def _baselines(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe) 
 
 def _snapshot(photos: Photos, folder: Path) -> Snapshot:
     """What is trained on, with the queries as `unseen`, so that the curves show them; nothing is chosen by them."""
-    chosen = tuple(SnapshotPhoto(row.sha256, row.product_id, row.product_key, row.model_key, row.shoe_type,
-                                 photos.groups[row.sha256], "train" if trained else "unseen" if test else "val")
-                   for row, trained, test, held_out in zip(photos.rows, photos.trained, photos.test, photos.held_out,
-                                                           strict=True)
-                   if trained or test or held_out)
-    name = f"unseen-{int(photos.trained.sum())}-{int(photos.test.sum())}-{int(photos.held_out.sum())}"
-    return Snapshot(name, folder / name, chosen)
+    return snapshot_of([SnapshotPhoto(row.sha256, row.product_id, row.product_key, row.model_key, row.shoe_type,
+                                      photos.groups[row.sha256], "train" if trained else "unseen" if test else "val")
+                        for row, trained, test, held_out in zip(photos.rows, photos.trained, photos.test,
+                                                                photos.held_out, strict=True)
+                        if trained or test or held_out], folder)
 
 
 def _options() -> argparse.Namespace:

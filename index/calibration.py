@@ -13,9 +13,9 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from index.decision import Decision, Evidence, evidence_of
-from index.evaluate import Queries, held_out_photos, some, unseen_products
+from index.evaluate import Queries, held_out_photos, unseen_products
 from index.gallery import Gallery
-from vision.measures import askable, expected_calibration_error
+from vision.measures import askable, expected_calibration_error, some
 
 FEWEST_QUERIES, MOST_QUERIES = 20, 2000
 # Fitted a little below what is wanted (5 % and 12 %), so as to keep it on products that were not fitted on.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from index.gallery import Gallery
-from vision.measures import askable, best_by_product, hits_at, ranks_of, retrieval
+from vision.measures import askable, best_by_product, hits_at, ranks_of, retrieval, some
 
 CHUNK = 256
 MOST_QUERIES = 4000
@@ -99,11 +99,6 @@ def evaluate_queries(gallery: Gallery, vectors: np.ndarray, products: np.ndarray
     ranks = [ranks_of(*best_by_product(vectors[start:start + CHUNK] @ gallery.vectors.T, gallery.products),
                       products[start:start + CHUNK]) for start in range(0, len(vectors), CHUNK)]
     return {**retrieval(hits_at(np.concatenate(ranks)), products).as_dict(), "headline": "queries"}
-
-
-def some(rows: np.ndarray, most: int) -> np.ndarray:
-    """Return the rows, or where they are more than `most` a draw of that many, the same at every call."""
-    return rows if len(rows) <= most else np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 
 
 def held_out_rows(gallery: Gallery, most: int) -> np.ndarray:

@@ -11,9 +11,10 @@ from catalogue.errors import GateRefused
 from catalogue.photos import PhotoStore
 from index.again import asked_again
 from index.build import embed_photos
-from index.evaluate import evaluate, held_out_rows, some
+from index.evaluate import evaluate, held_out_rows
 from index.gallery import Gallery
 from vision.embedder import Embedder
+from vision.measures import some
 
 MARGIN = 0.02
 FEWEST_QUERIES = 20

@@ -1,8 +1,9 @@
 """Labels as AI-Hub's sets write them: K-Fashion's JSON (styles, boxes) and the retail products' XML or JSON."""
 
 import json
+import os
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,10 @@ from xml.etree import ElementTree
 
 from catalogue.errors import BadInput
 from catalogue.products_csv import PICTURES
+from training.task_file import SIDES
 
 # Fields that hold the class, the first that is filled wins: K-Fashion's style, the retail set's product name.
 LABELS = ("스타일", "img_prod_nm", "item_no", "name")
-SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
 Box = tuple[float, float, float, float]
 
 
@@ -59,25 +60,45 @@ def around(boxes: list[Box]) -> Box | None:
 def read_aihub(folder: Path, attribute: str = "") -> Iterator[tuple[Path, str, str, Box | None]]:
     """Yield (photo, label, side, box) of every label file under the folder, in a stable order.
 
-    A label file's photo has its stem and lies in a folder of the same name as its own, or anywhere under that name, or
-    has the name that the label gives. The retail set's `X_meta.xml` names the product of `X.xml`, which holds the box.
-    A label whose photo is missing is yielded with the path where it would lie, so that it is counted as unreadable.
+    A label file's photo has its stem, or else the name that the label gives, and stands on no other side than it. Of
+    several such the one is meant that lies in a folder of the same name as its own, then the one whose path is like its
+    own the longest; `BadInput` if that leaves two. The retail set's `X_meta.xml` names the product of `X.xml`, which
+    holds the box. A label whose photo is missing is yielded with the path where it would lie, so that it is counted as
+    unreadable.
     """
-    photos: dict[str, list[Path]] = defaultdict(list)
+    photos: dict[tuple[str, str], list[Path]] = defaultdict(list)  # by side and name
     labels: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in PICTURES:
-            photos[path.stem].append(path)
-            photos[path.name].append(path)
+            for name in (path.stem, path.name):
+                photos[_side(path, folder), name].append(path)
         elif path.suffix.lower() in (".json", ".xml"):
             labels[path.parent, path.stem.removesuffix("_meta")].append(path)
     for (place, stem), files in labels.items():
         record = _joined([_read(path, attribute) for path in files])
         if not record.label and not record.photo and record.box is None:
             continue  # a file about something else, such as the set's own description
-        known = photos.get(stem) or photos.get(record.photo) or [place / (record.photo or f"{stem}.jpg")]
-        near = [path for path in known if path.parent.name == place.name] or known
-        yield near[0], record.label, _side(near[0], folder), record.box
+        side = _side(files[0], folder)
+        known = _called(stem, side, photos) or _called(record.photo, side, photos)
+        photo = _nearest(known, files[0]) if known else place / (record.photo or f"{stem}.jpg")
+        yield photo, record.label, _side(photo, folder), record.box
+
+
+def _called(name: str, side: str, photos: Mapping[tuple[str, str], list[Path]]) -> list[Path]:
+    """The photos of a name that may be those of a label on a side: on the same or on none, of no side on any."""
+    sides = (side, "") if side else sorted({"", *SIDES.values()})
+    return [path for one in sides for path in photos.get((one, name), ())]
+
+
+def _nearest(photos: list[Path], label: Path) -> Path:
+    """The photo, of those of the right name, that lies nearest to a label file."""
+    near = [path for path in photos if path.parent.name == label.parent.name] or photos
+    shared = [len(os.path.commonpath([path, label])) for path in near]
+    nearest = [path for path, count in zip(near, shared, strict=True) if count == max(shared)]
+    if len(nearest) > 1:
+        raise BadInput(f"the label file {label} may mean {nearest[0]} or {nearest[1]}; take one of the photos away, or "
+                       "put the right one into the label's folder")
+    return nearest[0]
 
 
 def _read(path: Path, attribute: str) -> Record:

@@ -81,7 +81,8 @@ def size_at(recipe: Recipe, epoch: int) -> int:
     share = min(1.0, epoch / max(1, 0.75 * (recipe.epochs - 1)))
     if share == 1:
         return recipe.size
-    return min(recipe.size, round((recipe.size_from + (recipe.size - recipe.size_from) * share) / 16) * 16)
+    grown = round((recipe.size_from + (recipe.size - recipe.size_from) * share) / 16) * 16
+    return min(recipe.size, max(recipe.size_from, grown))
 
 
 def shrunk(packed: Tensor, size: int) -> Tensor:

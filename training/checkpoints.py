@@ -23,7 +23,7 @@ def save_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
     """Write everything that an epoch left behind."""
     buffer = io.BytesIO()
     torch.save({"network": network.state_dict(), "optimizer": optimizer.state_dict(), "objective": objective.state(),
-                "averaged": averaged and averaged.state(), "best": best, "history": history}, buffer)
+                "averaged": averaged and averaged.state_dict(), "best": best, "history": history}, buffer)
     write_file(path, buffer.getvalue())
 
 
@@ -38,7 +38,7 @@ def load_checkpoint(path: Path, network: nn.Module, optimizer: torch.optim.Optim
         optimizer.load_state_dict(state["optimizer"])
         objective.restore(state["objective"])
         if averaged is not None:
-            averaged.restore(state["averaged"])
+            averaged.load_state_dict(state["averaged"])
         return state["history"], state["best"]
     except (RuntimeError, KeyError, ValueError, EOFError, TypeError) as error:
         raise BadInput(f"the checkpoint {path} does not fit this recipe ({error}); delete it to start again") from error

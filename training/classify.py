@@ -17,8 +17,9 @@ from catalogue.files import lock, write_file
 from catalogue.releases import Published, Releases
 from training.checkpoints import made_before
 from training.classified import per_class
-from training.fitting import NOBODY, Fitted, Plan, Watch, fit_rows, measures_of, overfitting, packed_photos, scored
+from training.fitting import Fitted, Plan, fit_rows, measures_of, overfitting, packed_photos, scored
 from training.guard import Guarded, Shown, class_number, fit_guard, logits_of
+from training.loop import NOBODY, Watch
 from training.measuring import class_logits
 from training.parallel import join
 from training.task_data import TaskData
@@ -45,15 +46,14 @@ def train_task(plan: Plan, data: TaskData, photos: Callable[[], Shown], releases
         class_number(plan.task.guard, data.classes)
     if plan.task.filled and plan.task.filled not in data.classes:
         raise BadInput(f"filled {plan.task.filled!r} is none of the classes: {', '.join(data.classes)}")
-    team = join(device)
+    team = join(device, plan.recipe)
     run = runs / f"task-{plan.task.name}-{data.digest}-{plan.digest}"
     with lock(run / "run.lock", "this training") if team.leads else nullcontext():
+        packing = partial(packed_photos, data, plan.recipe, runs, watch.packed)
         if before := team.agree(partial(made_before, run, "task", releases)):
-            packing = partial(packed_photos, data, plan.recipe, runs, watch.packed)
             return team.agree(lambda: _as_shown(plan, data, packing, releases.open(before), photos, releases, run,
                                                 team.device))
-        packed = packed_photos(data, plan.recipe, runs, watch.packed)
-        fitted = fit_rows(plan, data, packed, data.rows("train"), data.rows("val"), run, team, releases,
+        fitted = fit_rows(plan, data, team.in_turn(packing), data.rows("train"), data.rows("val"), run, team, releases,
                           watch if team.leads else NOBODY)
         return team.agree(lambda: _publish(plan, data, fitted, photos, releases, run, team.device))
 
@@ -90,8 +90,8 @@ def _guard(rule: Guard, data: TaskData, network: Network, card: NetworkCard, hel
            device: torch.device) -> Guarded:
     """A guard fitted to the logits of the photos held out and to photos shown."""
     others = logits_of(network, card.preprocessing, shown, device)
-    return fit_guard(rule, data.classes, held_out / card.temperature, data.labels[data.rows("val")],
-                     others / card.temperature, shown.digest)
+    return fit_guard(rule, data.classes, held_out, data.labels[data.rows("val")], others, card.temperature,
+                     shown.digest)
 
 
 def _as_shown(plan: Plan, data: TaskData, packing: Callable[[], np.ndarray], release: Published,

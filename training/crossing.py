@@ -18,8 +18,9 @@ from catalogue.releases import Releases
 from training.classified import class_table, per_class
 from training.compare import markdown
 from training.drawings import save_drawing
-from training.fitting import NOBODY, Plan, Watch, fit_rows, packed_photos
+from training.fitting import Plan, fit_rows, packed_photos
 from training.folds import folds_of, hold_out
+from training.loop import NOBODY, Watch
 from training.parallel import Team
 from training.task_data import TaskData
 from training.task_report import draw_confusion_on

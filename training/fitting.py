@@ -12,7 +12,7 @@ from catalogue.files import lock
 from catalogue.releases import Releases
 from training.batches import Labelled
 from training.distilling import open_teacher
-from training.loop import Row, Step, fit, saved_epoch
+from training.loop import NOBODY, Row, Watch, fit, saved_epoch
 from training.measuring import class_logits
 from training.multiplying import Multiply, multiplied
 from training.parallel import Team
@@ -21,22 +21,11 @@ from training.recipes import Recipe
 from training.starting import new_network
 from training.task_data import TaskData
 from training.task_file import Task
-from vision.classification import Classification, best_temperature, calibration_error, classification, log_loss
+from vision.classification import Classification, calibration_error, classification, log_loss
 from vision.networks import Network
 
 # Train and held-out accuracy that lie further apart are called overfitting.
 OVERFITTING = 0.08
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Who wants to hear how training goes; each may be None."""
-
-    packed: Callable[[int], None] | None = None
-    step: Callable[[Step], None] | None = None
-
-
-NOBODY = Watch()
 
 
 @dataclass(frozen=True)
@@ -74,9 +63,10 @@ def packed_photos(data: TaskData, recipe: Recipe, runs: Path, watch: Callable[[i
     names = [photo.key for photo in data.photos]
     look = hashlib.sha256("\n".join([repr(recipe.preprocessing), *names]).encode()).hexdigest()[:16]
     folder = runs / "task-pixels" / f"{look}-{recipe.size}"
-    sweep_pixels(folder.parent)
     with lock(folder / "pixels.lock", "preparing these photos", patience_s=1800):
-        return pack_images(names, lambda row: data.photos[row].image(), recipe.preprocessing, folder, watch)
+        packed = pack_images(names, lambda row: data.photos[row].image(), recipe.preprocessing, folder, watch)
+    sweep_pixels(folder.parent)  # these photos are in use from now on, however old they are
+    return packed
 
 
 def fit_rows(plan: Plan, data: TaskData, packed: np.ndarray, train: np.ndarray, val: np.ndarray, run: Path, team: Team,
@@ -94,18 +84,22 @@ def fit_rows(plan: Plan, data: TaskData, packed: np.ndarray, train: np.ndarray, 
     network = new_network(recipe, len(data.classes))
     teacher = open_teacher(recipe, releases, data.classes, network.width)
     history = fit(network, recipe, Labelled(pixels, rows, labels, np.zeros(len(rows), dtype=int)), measure,
-                  run / "checkpoint.pt", team, teacher, watch.step)
+                  run / "checkpoint.pt", team, teacher, watch.step, watch.epoch)
     logits = class_logits(network, packed, list(range(len(packed))), team.device)
     return Fitted(network, history, logits, train, val)
 
 
 def measures_of(plan: Plan, data: TaskData, fitted: Fitted) -> dict[str, Any]:
-    """What a release says of itself: accuracy on held-out photos with its interval, and what training cost."""
+    """What a release says of itself: accuracy on held-out photos with its interval, and what training cost.
+
+    `val_loss` is what the curves show, too: at temperature 1, not at that of the release, which is fitted to the very
+    photos it would be measured on.
+    """
     found, truth = scored(data, fitted, fitted.val), data.labels[fitted.val]
     logits, train = fitted.logits[fitted.val], scored(data, fitted, fitted.train)
     saved = saved_epoch(fitted.history, plan.recipe)
     return {**found.as_dict(), "ece": calibration_error(logits, truth),
-            "val_loss": log_loss(logits, truth, best_temperature(logits, truth)),
+            "val_loss": log_loss(logits, truth),
             "train_accuracy": train.accuracy, "train_photos": len(fitted.train),
             "unreadable": len(data.unreadable), "leaked": data.leaked, "loss": fitted.history[saved - 1]["loss"],
             "parameters": sum(part.numel() for part in fitted.network.parameters()),

@@ -16,7 +16,8 @@ from catalogue.files import lock, write_file
 from catalogue.releases import Releases
 from training.compare import markdown, setting
 from training.drawings import save_drawing
-from training.fitting import NOBODY, Plan, Watch, fit_rows, measures_of, overfitting, packed_photos
+from training.fitting import Plan, fit_rows, measures_of, overfitting, packed_photos
+from training.loop import NOBODY, Watch
 from training.parallel import Team
 from training.task_data import TaskData
 from vision.classification import wilson

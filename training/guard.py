@@ -73,12 +73,11 @@ def threshold_for(probability: np.ndarray, refuse_at_most: float) -> float:
 
 
 def fit_guard(rule: Guard, classes: Sequence[str], logits: np.ndarray, truth: np.ndarray, others: np.ndarray,
-              shown: str = "") -> Guarded:
-    """Fit a guard to held-out photos' logits (n, c), at their temperature, and to others' of its class (m, c), `shown`.
-    """
+              temperature: float = 1.0, shown: str = "") -> Guarded:
+    """Fit a guard to held-out photos' logits (n, c) and to others' of its class (m, c), `shown`, at a temperature."""
     number = class_number(rule, classes)
-    said, own = probabilities(logits)[:, number], truth == number
-    sure = np.concatenate([said[own], probabilities(others)[:, number]]) if len(others) else said[own]
+    said, own = probabilities(logits, temperature)[:, number], truth == number
+    sure = np.concatenate([said[own], probabilities(others, temperature)[:, number]]) if len(others) else said[own]
     threshold = threshold_for(sure, rule.refuse_at_most)
     return Guarded(rule.name, threshold, float((sure < threshold).mean()) if len(sure) else 0.0, len(sure),
                    float((said[~own] < threshold).mean()) if (~own).any() else 0.0, rule.refuse_at_most, shown)

@@ -10,9 +10,8 @@ from catalogue.photos import PhotoStore
 from catalogue.products_csv import PICTURES, photo_paths, read_csv, read_products
 from catalogue.queries import ProductPhotoRow
 from training.aihub import read_aihub
-from training.task_file import Source
+from training.task_file import SIDES, Source
 
-SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "val"}
 CORNERS = ("x0", "y0", "x1", "y1")
 Box = tuple[float, float, float, float]
 WholeBox = tuple[int, int, int, int]

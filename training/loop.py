@@ -47,6 +47,18 @@ class Step:
     photos_per_s: float
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Who wants to hear how training goes; each may be None. What `epoch` raises ends the training unpublished."""
+
+    packed: Callable[[int], None] | None = None
+    step: Callable[[Step], None] | None = None
+    epoch: Callable[[Row], None] | None = None
+
+
+NOBODY = Watch()
+
+
 def fit(network: Network, recipe: Recipe, data: Labelled, measure: Callable[[Network], Row], checkpoint: Path,
         team: Team, teacher: Teacher | None = None, watch: Callable[[Step], None] | None = None,
         each: Callable[[Row], None] | None = None) -> list[Row]:
@@ -187,10 +199,14 @@ class Run:
 
     def _chosen(self, epoch: int) -> list[np.ndarray]:
         """The rows of each batch of an epoch; several processes leave out what does not share out evenly."""
-        recipe = self.recipe
+        recipe, team = self.recipe, self.team
         order = epoch_order(recipe, self.data.labels, self.data.families, recipe.seed, epoch)
-        order = order[:len(order) - len(order) % (self.team.size * recipe.group)] if self.team.size > 1 else order
-        return np.split(order, range(recipe.batch, len(order) - 1, recipe.batch))
+        if team.size > 1:
+            order = order[:len(order) - len(order) % team.portion(recipe)]
+        chosen = np.split(order, range(recipe.batch, len(order) - 1, recipe.batch))
+        if len(chosen) > 1 and len(chosen[-1]) < 2 * team.size:  # batch norm has nothing to norm one photo by
+            chosen.pop()
+        return chosen
 
     def step(self, batch: Batch, epoch: int, step: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Take one step; return the loss and how many photos' classes were right, both still on the device."""

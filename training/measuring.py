@@ -67,10 +67,8 @@ def held_out(found: Predictions, photos: Sequence[SnapshotPhoto], classes: Seque
     groups = np.unique([photo.group for photo in photos], return_inverse=True)[1]
     rows: dict[str, float] = {}
     for side in ("val", "unseen"):
-        queries = np.array([row for row, photo in enumerate(photos) if photo.split == side
-                            and (side == "unseen" or photo.product_key in number)], dtype=int)
-        if len(queries) > MOST_QUERIES:
-            queries = np.random.default_rng(0).choice(queries, MOST_QUERIES, replace=False)
+        queries = measures.some([row for row, photo in enumerate(photos) if photo.split == side
+                                 and (side == "unseen" or photo.product_key in number)], MOST_QUERIES)
         if side == "val" and len(queries):
             right = found.best[queries] == np.array([[number[photos[row].product_key]] for row in queries])
             rows |= {"val_top1": float(right[:, 0].mean()), "val_top5": float(right.any(1).mean())}

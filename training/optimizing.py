@@ -16,7 +16,7 @@ def rate_at(recipe: Recipe, progress: float) -> float:
     """Learning rate at a share of the training in [0, 1): linear warm-up, then as the schedule says."""
     peak = recipe.lr * (recipe.batch / 64 if recipe.scale_lr else 1)
     if progress < recipe.warmup:
-        return peak * (progress + 1e-3) / recipe.warmup
+        return peak * min(1.0, (progress + 1e-3) / recipe.warmup)
     rest = (progress - recipe.warmup) / (1 - recipe.warmup) if recipe.warmup < 1 else 1.0
     if recipe.schedule == "constant":
         return peak
@@ -63,22 +63,8 @@ class Averaged(AveragedModel):
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.updates = 0
         super().__init__(network, multi_avg_fn=self._blend, use_buffers=True)
 
     def _blend(self, means: Tensors, now: Tensors, count: Tensor | int) -> None:
-        get_ema_multi_avg_fn(min(self.decay, (1 + self.updates) / (10 + self.updates)))(means, now, count)
-
-    def update_parameters(self, model: nn.Module) -> None:
-        """Take in the weights as they are after a step."""
-        super().update_parameters(model)
-        self.updates += 1
-
-    def state(self) -> dict[str, Any]:
-        """All that a resumed training needs."""
-        return {"weights": self.state_dict(), "updates": self.updates}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave."""
-        self.load_state_dict(state["weights"])
-        self.updates = state["updates"]
+        young = int(self.n_averaged)  # as `count` is, but never on a GPU, which would have to be waited for
+        get_ema_multi_avg_fn(min(self.decay, (1 + young) / (10 + young)))(means, now, count)

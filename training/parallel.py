@@ -2,14 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from catalogue.errors import BadInput
+from training.recipes import Recipe
 from vision.networks import Network
 
+# The others wait while the leader packs photos, measures and publishes: for hours where there are many. Without a word
+# torch would give the leader up after ten minutes (NCCL). A process that dies is noticed by `torchrun`.
+PATIENCE = timedelta(days=7)
 # What comes after the gathering of features sees the whole batch in every process.
 WHOLE = ("neck.", "head.")
 T = TypeVar("T")
@@ -35,6 +41,28 @@ class Team:
         told: list[T | None] = [make() if self.leads else None]
         dist.broadcast_object_list(told, device=self.device)
         return told[0]  # type: ignore[return-value]
+
+    def in_turn(self, make: Callable[[], T]) -> T:
+        """Return what `make` returned in this process: first in the leader, so that the others find what it wrote."""
+        if not self.leads:
+            self.agree(lambda: None)
+            return make()
+        made = make()
+        self.agree(lambda: None)
+        return made
+
+    def portion(self, recipe: Recipe) -> int:
+        """What a batch must be a multiple of, for every process to get as many photos in whole groups."""
+        return self.size * (recipe.group if recipe.sampling == "balanced" else 1)
+
+    def check(self, recipe: Recipe) -> None:
+        """Raise `BadInput` if the batches of a recipe cannot be shared out; it names those that can."""
+        portion, least = self.portion(recipe), 2 * self.size  # batch norm needs two photos in each process
+        if self.size > 1 and (recipe.batch % portion or recipe.batch < least):
+            before = recipe.batch - recipe.batch % portion
+            fit = [str(batch) for batch in range(before, before + 3 * portion, portion) if batch >= least][:2]
+            raise BadInput(f"recipe: {self.size} processes cannot share out a batch of {recipe.batch} in groups of "
+                           f"{portion // self.size}; set batch={' or '.join(fit)}")
 
     def own(self, length: int) -> slice:
         """This process's part of a batch, whose length is a multiple of `size`."""
@@ -65,14 +93,16 @@ class Team:
             grad.copy_(shared.view_as(grad))
 
 
-def join(device: str) -> Team:
-    """Join the processes `torchrun` started; without it, be alone."""
+def join(device: str, recipe: Recipe) -> Team:
+    """Join the processes `torchrun` started to train a recipe; without it, be alone."""
     if not dist.is_torchelastic_launched():
         return Team(torch.device(device))
     on_gpu = device.startswith("cuda")
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if on_gpu else "gloo")
+        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=PATIENCE)
     place = torch.device("cuda", dist.get_node_local_rank()) if on_gpu else torch.device(device)
     if on_gpu:
         torch.cuda.set_device(place)
-    return Team(place, dist.get_rank(), dist.get_world_size())
+    team = Team(place, dist.get_rank(), dist.get_world_size())
+    team.check(recipe)
+    return team

@@ -160,7 +160,13 @@ class Recipe:
         yield self.mixup + self.cutmix > 1, "mixup and cutmix are shares of the batches: together at most 1"
         yield (self.mixup + self.cutmix > 0 and self.loss in ("none", "proxy-anchor"),
                f"mixed photos are for a class loss with soft labels, not for loss={self.loss}")
-        yield 0 < self.memory < self.batch, f"memory ({self.memory}) holds at least a batch ({self.batch})"
+        # An epoch's last batch takes in a photo that would be left over alone.
+        yield 0 < self.memory <= self.batch, f"memory ({self.memory}) must be above batch ({self.batch})"
+        yield (bool(self.probe) and 0 < self.memory < self.probe_batch,
+               f"memory ({self.memory}) holds at least a probe_batch ({self.probe_batch})")
+        yield (self.zero_gamma and self.start != "none",
+               f"zero_gamma is for a trunk that starts from nothing: the weights of {self.start} would replace it; "
+               "set zero_gamma=false or start=none")
         yield self.frozen >= self.epochs, f"the trunk cannot stay frozen for all {self.epochs} epochs"
         yield 1 in (self.ema, self.momentum, self.dropout), "ema, momentum and dropout stay below 1"
         yield (self.class_weights > 0 and self.loss != "ce",
@@ -173,9 +179,29 @@ class Recipe:
         return Preprocessing(self.size, mirrored=self.mirrored, fit=self.fit)
 
     @property
+    def start_file(self) -> Path | None:
+        """The file of weights that `start` names; None where it names none, or some that are published."""
+        named = self.start in ("none", "shipped") or self.start.startswith(("torchvision:", TIMM))
+        return None if named else Path(self.start)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All settings, with what the file holds that it starts from in place of the file's name: the same path may
+        hold other weights tomorrow. `BadInput` if the file cannot be read."""
+        stated = asdict(self)
+        if (path := self.start_file) is not None:
+            try:
+                with path.open("rb") as file:
+                    stated["start"] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise BadInput(f"recipe: the weights to start from cannot be read ({error}); name a file that is "
+                               "there, or set start=none") from error
+        return stated
+
+    @property
     def digest(self) -> str:
-        """A short name for exactly these settings."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        """A short name for exactly these settings and weights."""
+        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def read_recipe(path: Path | None, changes: typing.Iterable[str] = ()) -> Recipe:
@@ -198,11 +224,20 @@ def read_recipe(path: Path | None, changes: typing.Iterable[str] = ()) -> Recipe
     return replace(Recipe(), **{name: _as(kinds[name], name, value) for name, value in stated.items()})
 
 
+def is_a(kind: Any, value: Any) -> bool:
+    """Whether a value of a TOML file is what a setting of this kind takes: a whole number is a float, too."""
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return type(value) is kind
+
+
 def _as(kind: Any, name: str, value: Any) -> Any:
     assert not isinstance(kind, types.UnionType)
     try:
-        if kind is bool and isinstance(value, str):
-            return {"true": True, "false": False}[value.lower()]
+        if isinstance(value, str):
+            return {"true": True, "false": False}[value.lower()] if kind is bool else kind(value)
+        if not is_a(kind, value):
+            raise TypeError(f"{value!r} is no {kind.__name__}")
         return kind(value)
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"recipe: {name} must be a {kind.__name__}, not {value!r}") from error

@@ -12,6 +12,7 @@ from catalogue.snapshots import SnapshotPhoto
 from training.drawings import drawing_uri
 from training.measuring import MOST_QUERIES, Predictions
 from vision.inline import STYLE, thumbnail_uri
+from vision.measures import askable, some
 from vision.saved import NetworkCard
 
 MOST_CONFUSIONS = 24
@@ -50,9 +51,13 @@ def _curves(history: Sequence[dict[str, float]]) -> str:
 
 
 def _confusions(card: NetworkCard, found: Predictions, photos: Sequence[SnapshotPhoto], store: PhotoStore) -> str:
-    """Held-out photos whose nearest other photo is of another product, the most confident mistakes first."""
-    asked = [row for row, photo in enumerate(photos) if photo.split != "train"][:MOST_QUERIES]
+    """Held-out photos whose nearest other photo is of another product, the most confident mistakes first.
+
+    A photo of a product that has no other to be found is not asked.
+    """
     groups = np.unique([photo.group for photo in photos], return_inverse=True)[1]
+    can = askable(np.array([photo.product_id for photo in photos]), groups)
+    asked = some([row for row, photo in enumerate(photos) if photo.split != "train" and can[row]], MOST_QUERIES)
     wrong = []
     for row in asked:
         scores = np.where(groups == groups[row], -1, found.vectors @ found.vectors[row])

@@ -49,7 +49,8 @@ def export_task(release: Published, folder: Path, attribution: str = "") -> tupl
     start = Path(str(told["recipe"].get("start", "")))
     if start.is_absolute():  # where its file lay here is no one else's business
         told["recipe"]["start"] = start.name
-    text = json.dumps({"card": told, "manifest": facts}, indent=1, ensure_ascii=False, sort_keys=True)
+    described = {"card": told, "manifest": facts, "weights": hashlib.sha256(buffer.getvalue()).hexdigest()}
+    text = json.dumps(described, indent=1, ensure_ascii=False, sort_keys=True)
     write_file(folder / f"{name}.pt", buffer.getvalue())
     write_file(folder / f"{name}.json", text.encode())
     return folder / f"{name}.pt", buffer.tell()
@@ -102,11 +103,14 @@ def _installed(name: str, folder: Path, shown: Shown | None) -> str:
 
 
 def _described(name: str, folder: Path) -> dict[str, Any]:
-    """The JSON beside a shipped network."""
+    """The JSON beside a shipped network; `BadRelease` if it describes other weights, whose classes are others, too."""
     if name not in shipped(folder):
         raise NotFound(f"no network of the task {name!r} is shipped; there are {', '.join(shipped(folder)) or 'none'}; "
                        f"`solesearch task train {name}` makes one")
-    return dict(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+    described = dict(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+    if described.get("weights") != hashlib.sha256((folder / f"{name}.pt").read_bytes()).hexdigest():
+        raise BadRelease(f"{folder / name}.json does not describe the weights in {name}.pt; export both again")
+    return described
 
 
 def _refitted(guard: dict[str, Any], network: Network, card: NetworkCard, shown: Shown, device: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """`train sku`: a snapshot and a recipe become a network release that tells the snapshot's products apart."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -18,48 +18,40 @@ from catalogue.snapshots import Snapshot, SnapshotPhoto
 from training.batches import Labelled
 from training.checkpoints import made_before
 from training.distilling import open_teacher
-from training.loop import Row, Step, fit, saved_epoch, use_bf16
+from training.loop import NOBODY, Row, Watch, fit, saved_epoch, use_bf16
 from training.measuring import MOST_QUERIES, Predictions, class_logits, fit_temperature, held_out, predict, train_top1
 from training.parallel import Team, join
 from training.pixels import pack
 from training.recipes import Recipe
 from training.report import write_report
 from training.starting import new_network
+from vision.measures import some
 from vision.networks import Network
 from vision.publishing import save_network
 from vision.saved import NetworkCard
 
 log = logging.getLogger(__name__)
-SHIPPED = Path(__file__).parent / "start"
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Who wants to hear how training goes; each may be None. What `epoch` raises ends the training unpublished."""
-
-    packed: Callable[[int], None] | None = None
-    step: Callable[[Step], None] | None = None
-    epoch: Callable[[dict[str, float]], None] | None = None
 
 
 def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Releases, runs: Path, device: str,
-          watch: Watch = Watch(), pixels: Path | None = None) -> str:
+          watch: Watch = NOBODY, pixels: Path | None = None) -> str:
     """Train and publish; return the release's name. The same call again resumes, or returns what it made before.
 
     Trainings on one snapshot may share their decoded photos in a folder `pixels`, which stays. Started by `torchrun`,
     the processes train together, each on its share of every batch.
     """
     run = runs / f"sku-{snapshot.digest}-{recipe.digest}"
-    team = join(device)
+    team = join(device, recipe)
     with lock(run / "run.lock", "this training") if team.leads else nullcontext():
         if before := team.agree(partial(made_before, run, "network", releases)):
             log.info("this snapshot was trained with this recipe before: %s", before)
             return before
         shared = run if pixels is None else pixels / f"{snapshot.digest}-{recipe.size}-{recipe.fit}"
-        name = _train(snapshot, recipe, store, releases, run, shared, team, watch if team.leads else Watch())
+        name = _train(snapshot, recipe, store, releases, run, shared, team, watch if team.leads else NOBODY)
         if team.leads:
             write_file(run / "release", name.encode())
-            for leftover in ("checkpoint.pt", "pixels.u8", "pixels.done"):
+            # What says that the pixels are whole goes before them: a kill in between must not leave it alone.
+            for leftover in ("checkpoint.pt", "pixels.done", "pixels.u8"):
                 (run / leftover).unlink(missing_ok=True)
         return name
 
@@ -75,15 +67,16 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
     if len(classes) < 2:
         raise BadInput(f"snapshot {snapshot.digest} has {len(classes)} products to train on; at least two are needed")
     photos = snapshot.photos
-    unpack = partial(pack, store, [photo.sha256 for photo in photos], recipe.preprocessing, pixels, watch.packed)
-    team.agree(lambda: len(unpack()))  # the leader makes the file, and only then the others read it
-    packed = unpack()
+    packed = team.in_turn(partial(pack, store, [photo.sha256 for photo in photos], recipe.preprocessing, pixels,
+                                  watch.packed))
     data = _labelled(packed, photos, classes)
     network = new_network(recipe, len(classes))
     teacher = open_teacher(recipe, releases, classes, network.width)
-    check = [row for row, photo in enumerate(photos) if photo.split != "train"] or list(range(len(photos)))
+    check = [row for row, photo in enumerate(photos) if photo.split != "train"]
 
     def measure(current: Network) -> Row:
+        if not check:
+            return {}
         # All photos are the gallery of the full measure; between epochs the held-out ones alone say enough.
         return held_out(predict(current, packed, check, team.device), [photos[row] for row in check], classes)
 
@@ -105,8 +98,8 @@ def _publish(network: Network, recipe: Recipe, snapshot: Snapshot, classes: tupl
     """Measure the fitted network on all photos and write its release; return the release's name."""
     photos, number = snapshot.photos, {key: at for at, key in enumerate(classes)}
     found = predict(network, packed, range(len(photos)), device, use_bf16(recipe.precision, device))
-    val = [row for row, photo in enumerate(photos) if photo.split == "val" and photo.product_key in number]
-    val = val[:MOST_QUERIES]
+    val = some([row for row, photo in enumerate(photos) if photo.split == "val" and photo.product_key in number],
+               MOST_QUERIES).tolist()
     truth = np.array([number[photos[row].product_key] for row in val], dtype=int)
     temperature = fit_temperature(class_logits(network, packed, val, device), truth)
     card = NetworkCard(asdict(network.architecture), recipe.preprocessing, classes, network.width, temperature,

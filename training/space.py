@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from catalogue.errors import BadInput
-from training.recipes import Recipe
+from training.recipes import Recipe, is_a
 
 DEFAULT = Path(__file__).parent / "space.toml"
 ALLOWED = "{low = NUMBER, high = NUMBER, log = true or false} or {choices = [VALUE, …]}"
 # Settings that a search must leave alone, and why.
-_APART = {"epochs": "the length of a trial is told by --epochs", "seed": "a lucky seed is no better setting",
-          "precision": "it belongs to the machine", "compile": "it belongs to the machine"}
+_APART = {"epochs": "the length of a trial is told by --epochs", "patience": "trials are ended by the pruner alone",
+          "seed": "a lucky seed is no better setting", "precision": "it belongs to the machine",
+          "compile": "it belongs to the machine"}
 _DRAWS = 200
 
 
@@ -93,7 +94,7 @@ def _choice(where: str, kind: Any, entry: Mapping[str, Any]) -> Choice:
     if not isinstance(options, list) or not options:
         raise BadInput(f"{where}: choices must be a list of one value or more, not {options!r}")
     for option in options:
-        if not _is(kind, option):
+        if not is_a(kind, option):
             raise BadInput(f"{where}: the choice {option!r} must be a {kind.__name__}")
     return Choice(tuple(dict.fromkeys(kind(option) for option in options)))
 
@@ -102,7 +103,7 @@ def _range(where: str, kind: Any, entry: Mapping[str, Any]) -> Range:
     if kind not in (int, float):
         raise BadInput(f"{where} is a {kind.__name__}, which has no low and high; write {{choices = […]}}")
     for key in ("low", "high"):
-        if not _is(kind, entry.get(key)):
+        if not is_a(kind, entry.get(key)):
             raise BadInput(f"{where}: {key} must be a{'n int' if kind is int else ' number'}, not {entry.get(key)!r}")
     low, high, log = entry["low"], entry["high"], entry.get("log", False)
     if not low < high:
@@ -110,12 +111,6 @@ def _range(where: str, kind: Any, entry: Mapping[str, Any]) -> Range:
     if not isinstance(log, bool) or (log and low <= 0):
         raise BadInput(f"{where}: log is true or false, and with log = true low must be above 0, not {low}")
     return Range(low, high, log, kind is int)
-
-
-def _is(kind: Any, value: Any) -> bool:
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    return type(value) is kind
 
 
 def _usable(path: Path, recipe: Recipe, space: Space, name: str, value: Any) -> None:

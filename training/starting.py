@@ -51,8 +51,9 @@ def new_network(recipe: Recipe, classes: int) -> Network:
         pooling=recipe.pooling, levels=recipe.levels, subcenters=recipe.subcenters, colours=recipe.colours,
         colour_share=recipe.colour_share, whitened=recipe.whitening > 0, neck=recipe.neck, dropout=recipe.dropout)
     network = Network(architecture, classes, recipe.preprocessing)
-    if recipe.zero_gamma:
-        zero_last_norms(network.trunk)
+    if recipe.zero_gamma and not zero_last_norms(network.trunk):
+        raise BadInput(f"recipe: zero_gamma does nothing for {recipe.backbone}, which has no residual blocks that end "
+                       "in a batch norm; leave it out, or choose a resnet")
     weights = start_weights(recipe.start, recipe.backbone, recipe.size)
     if weights is not None:
         fresh = load_start(network, weights, recipe.start)

@@ -14,6 +14,8 @@ from training.recipes import Recipe, read_recipe
 SHIPPED = Path(__file__).parent / "tasks"
 KINDS = ("folders", "csv", "aihub", "catalogue")
 OTHERS = ("refuse", "skip")
+# What folders and columns call the sides that photos stand on. What is called a test is held out like any other.
+SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "val"}
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 # What a task's recipe is before its file says anything: plain softmax regression on every photo once an epoch.
 DEFAULTS: dict[str, Any] = {
@@ -160,9 +162,7 @@ def recipe_of(task: Task, path: Path | None = None, changes: Iterable[str] = ())
     if path is not None:
         read_recipe(path)
         stated |= tomllib.loads(path.read_text(encoding="utf-8"))
-    known = {column.name for column in fields(Recipe)}
-    words = [f"{name}={value}" for name, value in stated.items() if name in known or name not in DEFAULTS]
-    return read_recipe(None, [*words, *changes])
+    return read_recipe(None, [*(f"{name}={value}" for name, value in stated.items()), *changes])
 
 
 def parted(changes: Iterable[str]) -> tuple[list[str], tuple[Multiply, ...] | None]:

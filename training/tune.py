@@ -25,9 +25,9 @@ from catalogue.files import lock, write_file
 from catalogue.photos import PhotoStore
 from catalogue.releases import Releases
 from catalogue.snapshots import Snapshot
-from training.loop import Step, saved_epoch
+from training.loop import Step, Watch, saved_epoch
 from training.recipes import Recipe
-from training.sku import Watch, train
+from training.sku import train
 from training.space import Choice, Space
 
 PRUNERS = ("median", "hyperband", "none")
@@ -59,8 +59,11 @@ class Search:
                            "trials on; take one with `solesearch snapshot --unseen 0.2` and name it with --snapshot")
 
     def recipe_of(self, settings: dict[str, Any]) -> Recipe:
-        """The recipe of a trial; `BadInput` if its settings do not go together."""
-        return replace(self.recipe, **settings)
+        """The recipe of a trial; `BadInput` if its settings do not go together.
+
+        A trial is as long as all others are: the pruner may end it early, its own patience may not.
+        """
+        return replace(self.recipe, **settings, patience=0)
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,8 @@ class _Unlocked(JournalFileOpenLock):
 
 def search_folder(runs: Path, recipe: Recipe, space: Space, asked: str) -> Path:
     """Where the search of a space around a recipe lives; `asked` tells searches apart that were asked for otherwise."""
-    stated = json.dumps([asdict(recipe), {name: asdict(entry) for name, entry in space.items()}, asked], sort_keys=True)
+    stated = json.dumps([recipe.identity, {name: asdict(entry) for name, entry in space.items()}, asked],
+                        sort_keys=True)
     return runs / f"tune-{hashlib.sha256(stated.encode()).hexdigest()[:12]}"
 
 
@@ -133,8 +137,9 @@ def best(found: list[FrozenTrial]) -> FrozenTrial | None:
 
 
 def train_best(asked: Search, settings: dict[str, Any], epochs: int, means: Means) -> str:
-    """Train the best settings for `epochs` and publish; a trial as long goes on from where it ended."""
-    recipe = replace(asked.recipe_of(settings), epochs=epochs)
+    """Train the best settings for `epochs`, with the recipe's patience, and publish; without patience, a trial as long
+    goes on from where it ended."""
+    recipe = replace(asked.recipe_of(settings), epochs=epochs, patience=asked.recipe.patience)
     with lock(asked.folder / "tune.lock", "this search for settings"):
         name = train(asked.snapshot, recipe, means.store, means.releases, asked.folder / "trials", means.device,
                      Watch(means.packed, None if means.step is None else lambda now: _heard(means, -1, now)),
@@ -216,8 +221,8 @@ def _train(trial: optuna.Trial, asked: Search, means: Means, until: float) -> tu
     try:
         recipe = asked.recipe_of(_settings(trial, asked.space))
         watch = Watch(means.packed, _careful(trial.number, means), _Judge(trial, recipe, until))
-        train(asked.snapshot, recipe, means.store, means.releases, asked.folder / "trials", means.device, watch,
-              asked.folder / "pixels")
+        before = train(asked.snapshot, recipe, means.store, means.releases, asked.folder / "trials", means.device,
+                       watch, asked.folder / "pixels")
     except _Stop as stop:
         return stop.state, str(stop)
     except (BadInput, OutOfMemoryError) as error:
@@ -225,7 +230,8 @@ def _train(trial: optuna.Trial, asked: Search, means: Means, until: float) -> tu
     except KeyboardInterrupt:
         trial.set_user_attr("begun", begun)
         raise
-    raise AssertionError("a training that hears its last epoch ends there")
+    # Only what `train_best` published earlier comes to this end: its epochs are not told again.
+    return TrialState.FAIL, f"these settings were trained in full before: {before}"
 
 
 def _settings(trial: optuna.Trial, space: Space) -> dict[str, Any]:

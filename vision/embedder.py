@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vision.classification import probabilities
 from vision.runtimes import Runtime, open_runtime
 from vision.saved import NetworkCard, read_card
 
@@ -60,9 +61,7 @@ class Embedder:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Return class probabilities (n, c): softmax of the logits at the network's calibrated temperature."""
-        scaled = logits / self.card.temperature
-        powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return probabilities(logits, self.card.temperature)
 
 
 def open_embedder(folder: Path, runtime: str, threads: int = 0, batch: int = 32) -> Embedder:

@@ -1,5 +1,6 @@
 """Retrieval and classification measures as functions of NumPy arrays; intervals resample whole products."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,3 +122,9 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, weight
     at = np.minimum((confidence * bins).astype(int), bins - 1)
     filled = [at == number for number in range(bins) if (at == number).any()]
     return float(sum(abs((shares * (confidence - right))[inside].sum()) for inside in filled))
+
+
+def some(rows: Sequence[int] | np.ndarray, most: int) -> np.ndarray:
+    """Return the rows, or where they are more than `most` a draw of that many, the same at every call."""
+    found = np.asarray(rows, dtype=int)
+    return found if len(found) <= most else np.sort(np.random.default_rng(0).choice(found, most, replace=False))

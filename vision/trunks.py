@@ -115,8 +115,12 @@ def _feature_maps(trunk: nn.Module, backbone: str, x: Tensor) -> list[Tensor]:
     return [*maps, zoo.connected(trunk, x)] if zoo.has_connected(trunk) else maps
 
 
-def zero_last_norms(trunk: nn.Module) -> None:
-    """Set the last norm's scale of every residual block to 0: blocks begin as identities (Goyal et al. 2017)."""
+def zero_last_norms(trunk: nn.Module) -> int:
+    """Set the last norm's scale of every residual block to 0: blocks begin as identities (Goyal et al. 2017).
+
+    Returns how many blocks there are that end in a norm.
+    """
+    blocks = 0
     for block in trunk.modules():
         if isinstance(block, BasicBlock):
             nn.init.zeros_(block.bn2.weight)
@@ -126,6 +130,10 @@ def zero_last_norms(trunk: nn.Module) -> None:
             nn.init.zeros_(block.conv[-1].weight)
         elif callable(last := getattr(block, "zero_init_last", None)):  # what timm calls it
             last()
+        else:
+            continue
+        blocks += 1
+    return blocks
 
 
 def _token_maps(trunk: VisionTransformer, x: Tensor, levels: int, token: bool) -> list[Tensor]:

@@ -33,8 +33,9 @@ def load_network(folder: Path) -> Network:
 def load_start(network: Network, weights: Mapping[str, Tensor], source: str) -> list[str]:
     """Copy every trunk, reduction and neck weight that fits into `network`; return the names that found no match.
 
-    `weights` is a torchvision state dict of the same backbone, or one of ours; heads are never copied. A file none of
-    whose trunk weights fit is `BadInput`: starting from nothing must be asked for, never happen.
+    `weights` is a torchvision state dict of the same backbone, or one of ours; of these, heads are never copied, and
+    no whitening: it is fitted to embeddings after the training, which a former one must not have whitened before. A
+    file none of whose trunk weights fit is `BadInput`: starting from nothing must be asked for, never happen.
     """
     own = network.state_dict()
     ours = any(name.startswith("trunk.") for name in weights)
@@ -42,7 +43,7 @@ def load_start(network: Network, weights: Mapping[str, Tensor], source: str) -> 
     if POSITIONS in own and POSITIONS in given:
         given[POSITIONS] = _positions_like(own[POSITIONS], given[POSITIONS])
     fits = {name: value.to(own[name].dtype) for name, value in given.items()
-            if name in own and not name.startswith("head.") and own[name].shape == value.shape}
+            if name in own and not name.startswith(("head.", "whitening.")) and own[name].shape == value.shape}
     # How many batches a norm has seen is not in files older than PyTorch 0.4.1, and is of no use without momentum.
     wanted = [name for name in own if not name.endswith(".num_batches_tracked")]
     trunk = [name for name in wanted if name.startswith("trunk.")]

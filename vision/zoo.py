@@ -15,8 +15,6 @@ from torch.nn import functional as F
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 from torchvision.ops import SqueezeExcitation
 
-# The sizes of the papers. Each works at others, too, down to what its strides leave.
-NATIVE = {"cnn3": 64, "alexnet": 227, "inception_v3": 299}
 RESNETS: dict[str, tuple[bool, tuple[int, int, int, int]]] = {  # whether its blocks are bottlenecks, how many a stage
     "18": (False, (2, 2, 2, 2)), "34": (False, (3, 4, 6, 3)), "50": (True, (3, 4, 6, 3)),
     "101": (True, (3, 4, 23, 3)), "152": (True, (3, 8, 36, 3))}
@@ -26,11 +24,6 @@ SQUEEZE = 16
 VGG8 = (64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)               # 0: a pooling; the convolutions of VGG-11
 VGG10 = (64, 64, 0, 128, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0)     # those of VGG-13
 CNN3 = (32, 0, 64, 0, 128, 0)
-
-
-def native_size(backbone: str) -> int:
-    """The width of the photos that a backbone was published for."""
-    return NATIVE.get(backbone, 224)
 
 
 def build(backbone: str) -> nn.Module:

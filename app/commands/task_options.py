@@ -14,9 +14,10 @@ from catalogue.errors import BadInput
 
 if TYPE_CHECKING:
     from catalogue.releases import Published
-    from training.fitting import Plan, Watch
+    from training.fitting import Plan
     from training.guard import Shown
     from training.labelled import LabelledPhoto
+    from training.loop import Watch
     from training.task_data import TaskData
     from training.task_file import Task
 
@@ -136,6 +137,6 @@ def say_if_off(release: "Published") -> None:
 @contextmanager
 def watching() -> "Iterator[Watch]":
     """Progress bars for one training after the other."""
-    from training.fitting import Watch
+    from training.loop import Watch
     with counting("prepare photos") as packed, counting("train", unit="step") as stepped:
         yield Watch(packed, stepping(stepped))

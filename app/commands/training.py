@@ -90,7 +90,7 @@ def compare(names: tuple[str, ...], as_json: bool, picture: Path | None, out: Pa
 
 def train_with_bars(stores: Stores, snapshot: "Snapshot", recipe: "Recipe") -> str:
     """Train with progress bars; return the network release's name."""
-    from training.sku import Watch
+    from training.loop import Watch
     from training.sku import train as train_sku
     device = training_device(stores.settings)
     with counting("prepare photos", len(snapshot.photos)) as packed, counting("train", unit="step") as stepped:

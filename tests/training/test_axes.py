@@ -15,7 +15,7 @@ from training.recipes import Recipe
 from training.sku import train
 from training.starting import new_network
 from vision.networks import Whitening
-from vision.weights import load_network
+from vision.weights import load_network, load_start
 
 COLOURED = Recipe(size=32, epochs=1, views=4, batch=16, precision="fp32", embedding=16, colours=8, whitening=0.2)
 BLACK = Labelled(np.zeros((8, 32, 32, 4), np.uint8), np.arange(2, 8), np.array([0, 0, 0, 1, 1, 2]), np.zeros(6, int))
@@ -38,6 +38,17 @@ def test_a_start_that_brings_axes_keeps_them() -> None:
     assert network.colours is not None
     network.colours.axes.fill_(0.5)
     fit_colours(network, BLACK)
+    assert float(network.colours.axes.mean()) == pytest.approx(0.5)
+
+
+def test_a_whitening_that_a_start_brings_is_left_behind() -> None:
+    former, network = new_network(COLOURED, 3), new_network(COLOURED, 3)
+    for part in (former.whitening, former.colours):
+        assert part is not None
+        part.axes.fill_(0.5)
+    fresh = load_start(network, former.state_dict(), "x")
+    assert network.whitening is not None and torch.equal(network.whitening.axes, torch.eye(24))
+    assert {"whitening.mean", "whitening.axes"} <= set(fresh) and network.colours is not None
     assert float(network.colours.axes.mean()) == pytest.approx(0.5)
 
 

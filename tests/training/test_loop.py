@@ -5,14 +5,16 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from catalogue.errors import BadInput
 from training.batches import Labelled, ahead, shrunk, size_at
 from training.distilling import Teacher
-from training.loop import Row, fit, saved_epoch, set_mode
+from training.loop import Row, Run, fit, saved_epoch, set_mode
 from training.losses import Objective
 from training.mixing import mix
 from training.optimizing import Averaged
@@ -117,6 +119,7 @@ def test_the_size_grows_to_the_whole() -> None:
     recipe = Recipe(size=128, size_from=64, epochs=9)
     sizes = [size_at(recipe, epoch) for epoch in range(9)]
     assert sizes == sorted(sizes) and sizes[0] == 64 and sizes[-2:] == [128, 128] and size_at(Recipe(), 0) == 128
+    assert size_at(Recipe(size=128, size_from=40, epochs=9), 0) == 40
     packed = torch.full((1, 32, 32, 4), 200, dtype=torch.uint8)
     assert shrunk(packed, 16).shape == (1, 16, 16, 4) and (shrunk(packed, 16) == 200).all()
 
@@ -157,6 +160,25 @@ def test_a_student_draws_near_its_teacher() -> None:
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
+@pytest.mark.parametrize(("size", "changes", "fitting"), [
+    (3, {}, (60, 72)), (8, {"batch": 16}, (32, 64)), (2, {"batch": 2, "sampling": "natural"}, (4, 6))], ids=str)
+def test_processes_refuse_a_batch_that_they_cannot_share_out(size: int, changes: dict[str, Any],
+                                                             fitting: tuple[int, int]) -> None:
+    recipe, team = Recipe(**changes), Team(ALONE.device, 0, size)
+    with pytest.raises(BadInput, match="set batch={} or {}".format(*fitting)):
+        team.check(recipe)
+    for batch in fitting:
+        team.check(replace(recipe, batch=batch))
+    ALONE.check(recipe)
+
+
+def test_a_last_batch_of_one_photo_a_process_is_left_out() -> None:
+    recipe = replace(TINY, sampling="natural", batch=10)  # of 12 photos
+    for team, sizes in ((ALONE, [10, 2]), (Team(ALONE.device, 0, 2), [10])):
+        run = Run(new_network(recipe, 4), recipe, data(), team, None)
+        assert [len(batch) for batch in run._chosen(0)] == sizes
+
+
 PROGRAM = """
 import sys
 from pathlib import Path
@@ -167,9 +189,9 @@ from training.parallel import join
 from training.recipes import Recipe
 from training.starting import new_network
 torch.set_num_threads(1)
-team = join("cpu")
 recipe = Recipe(size=16, epochs=2, views=4, batch=8, lr=0.01, precision="fp32", embedding=16, freeze_norms=True,
                 background=0, geometry=0, light=0, blur=0, erase=0, flip=False)
+team = join("cpu", recipe)
 network = new_network(recipe, 4)
 fit(network, recipe, data(), lambda _: {}, Path(sys.argv[1]) / f"{team.size}.checkpoint", team)
 if team.leads:

@@ -66,7 +66,7 @@ def test_metric_losses_fall_as_products_come_together(metric: str, memory: int) 
 
 
 def test_a_memory_resumes_where_it_was() -> None:
-    recipe = replace(PLAIN, metric="supcon", memory=64)
+    recipe = replace(PLAIN, metric="supcon", memory=128)
     first, second = objective(recipe), objective(recipe)
     for _ in range(3):
         first(torch.randn(4, 2), PAIRS, 0)

@@ -1,7 +1,7 @@
 """What a recipe can say beside the defaults of `train sku`: each setting does what it is called."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from training.parallel import Team
 from training.recipes import Recipe, read_recipe
 from training.sampling import natural_epoch
 from training.starting import new_network
+from training.tune import search_folder
 from vision.preprocessing import Preprocessing
 from vision.saved import NetworkCard, read_card
 
@@ -36,10 +37,43 @@ def data() -> Labelled:
 
 
 @pytest.mark.parametrize("wrong", ["optimizer=lion", "schedule=x", "sampling=x", "fit=crop", "keep_by=x", "dropout=1",
-                                   "class_weights=0.5", "rotation=181", "patience=-1", "hue=2", "saturation=-1"])
+                                   "class_weights=0.5", "rotation=181", "patience=-1", "hue=2", "saturation=-1",
+                                   "memory=64", "probe=5 memory=128", "zero_gamma=true start=shipped"])
 def test_settings_that_make_no_sense_are_refused(wrong: str) -> None:
     with pytest.raises(BadInput, match="recipe: "):
-        read_recipe(None, [wrong])
+        read_recipe(None, wrong.split())
+
+
+@pytest.mark.parametrize("wrong", ["epochs = 2.9", "epochs = true", "flip = 1", "lr = true", "start = 3"])
+def test_a_file_says_each_setting_in_its_own_kind(tmp_path: Path, wrong: str) -> None:
+    (tmp_path / "r.toml").write_text(wrong)
+    with pytest.raises(BadInput, match=r"recipe: \w+ must be a"):
+        read_recipe(tmp_path / "r.toml")
+    (tmp_path / "r.toml").write_text('lr = 1\nflip = false\nepochs = "3"')
+    assert read_recipe(tmp_path / "r.toml") == replace(Recipe(), lr=1.0, flip=False, epochs=3)
+
+
+def test_other_weights_under_the_same_path_are_another_training(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.pt", tmp_path / "second.pt"
+    first.write_bytes(b"one")
+    second.write_bytes(b"one")
+    recipe = replace(PLAIN, start=str(first))
+    before, searched = recipe.digest, search_folder(tmp_path, recipe, {}, "")
+    assert before == replace(recipe, start=str(second)).digest != PLAIN.digest
+    first.write_bytes(b"two")
+    assert recipe.digest != before and search_folder(tmp_path, recipe, {}, "") != searched
+    first.unlink()
+    with pytest.raises(BadInput, match="the weights to start from cannot be read"):
+        assert recipe.digest
+    for start in ("none", "shipped", "torchvision:ResNet18_Weights.IMAGENET1K_V1", "timm:test_resnet"):
+        assert replace(PLAIN, start=start).identity == asdict(replace(PLAIN, start=start))
+
+
+def test_what_has_no_residual_blocks_has_no_zero_gamma() -> None:
+    with pytest.raises(BadInput, match="zero_gamma does nothing for cnn3"):
+        new_network(replace(PLAIN, zero_gamma=True), 3)
+    trunk = new_network(replace(PLAIN, backbone="resnet18", size=32, zero_gamma=True), 3).trunk
+    assert not trunk.layer1[0].bn2.weight.any()
 
 
 def test_schedules_begin_at_the_top_and_end_as_called() -> None:
@@ -52,6 +86,7 @@ def test_schedules_begin_at_the_top_and_end_as_called() -> None:
     assert rates("cosine") == pytest.approx([1, 0.3455, 0.0955, 0], abs=1e-4)
     doubled = replace(PLAIN, warmup=0.0, batch=128, lr=1.0)
     assert rate_at(doubled, 0) == 2 and rate_at(replace(doubled, scale_lr=False), 0) == 1
+    assert rate_at(replace(doubled, warmup=0.0005), 0) == 2  # a warm-up of less than a step
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam),

@@ -1,5 +1,6 @@
 """Tasks: their files, the loaders of labelled photos, groups and folds, multiplied classes, the guard."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -9,10 +10,11 @@ import pytest
 from PIL import Image
 
 from app.wiring import Stores
-from catalogue.errors import BadInput, BadPhoto, NotFound
+from catalogue.errors import BadInput, BadPhoto, BadRelease, NotFound
 from catalogue.queries import ProductPhotoRow
 from tests.conftest import encoded, picture
 from training.aihub import parse_json, parse_xml
+from training.fitting import Fitted, Plan, measures_of, packed_photos
 from training.folds import draw, folds_of, hold_out, joined_groups
 from training.grid import read_grid
 from training.guard import fit_guard, threshold_for
@@ -20,8 +22,11 @@ from training.labelled import load, whole_box
 from training.multiplying import multiplied, plan, read_multiply
 from training.pixels import pack_images, sweep_pixels
 from training.recipes import Recipe
-from training.task_data import read_data
-from training.task_file import SHIPPED, Guard, Source, find_task, parted, read_task, recipe_of, tasks
+from training.shipped_tasks import install_task, shipped
+from training.starting import new_network
+from training.task_data import TaskData, TaskPhoto, read_data
+from training.task_file import SHIPPED, Guard, Source, Task, find_task, parted, read_task, recipe_of, tasks
+from vision.classification import log_loss
 from vision.preprocessing import Preprocessing
 
 GRIDS = Path(__file__).parents[2] / "benchmarks" / "grids"
@@ -191,6 +196,25 @@ def test_an_ai_hub_folder_joins_labels_and_photos(tmp_path: Path) -> None:
         load(source, tmp_path)
 
 
+def test_labels_of_ai_hub_keep_to_their_side(tmp_path: Path) -> None:
+    for side in ("Training", "Validation", "Test"):
+        for kind in ("라벨링데이터", "원천데이터"):
+            (tmp_path / side / kind / "리조트").mkdir(parents=True)
+        (tmp_path / side / "라벨링데이터" / "리조트" / "1.json").write_text(json.dumps(KFASHION), encoding="utf-8")
+        (tmp_path / side / "원천데이터" / "리조트" / "1.jpg").write_bytes(encoded(picture(len(side))))
+    said = [(one.path.relative_to(tmp_path).parts[0], one.side) for one in load(Source(kind="aihub"), tmp_path)]
+    assert said == [("Test", "val"), ("Training", "train"), ("Validation", "val")]
+    training = tmp_path / "Training" / "원천데이터" / "리조트" / "1.jpg"
+    (tmp_path / "more" / "리조트").mkdir(parents=True)
+    (tmp_path / "more" / "리조트" / "1.jpg").write_bytes(training.read_bytes())
+    assert load(Source(kind="aihub"), tmp_path)[1].path == training  # that is nearer
+    training.rename(training.with_name("2.jpg"))
+    assert load(Source(kind="aihub"), tmp_path)[1].path.parts[-3] == "more"  # of no side, so of any
+    (tmp_path / "more" / "리조트" / "1.png").write_bytes(encoded(picture(1), "PNG"))
+    with pytest.raises(BadInput, match=r"1\.json may mean .*1\.jpg or .*1\.png"):
+        load(Source(kind="aihub"), tmp_path)
+
+
 def test_retail_products_take_name_and_box_from_two_files(tmp_path: Path) -> None:
     for product, number in (("oat", 1), ("tea", 2)):
         place = tmp_path / product
@@ -311,3 +335,30 @@ def test_packed_photos_that_no_training_asks_for_are_removed(tmp_path: Path) -> 
     sweep_pixels(tmp_path)
     assert [path.parent.name for path in tmp_path.glob("*/pixels.u8")] == ["used"] and again.any()
     sweep_pixels(tmp_path / "none")
+
+
+def test_a_training_keeps_its_own_packed_photos_however_old(tmp_path: Path) -> None:
+    found = read_data(load(Source(), folder_of(tmp_path / "photos", {"a": 3, "b": 3})), Source(), (), tmp_path)
+    packed_photos(found, Recipe(size=16), tmp_path)
+    os.utime(next(tmp_path.glob("task-pixels/*/pixels.done")), (0, 0))
+    assert len(packed_photos(found, Recipe(size=16), tmp_path, lambda _: pytest.fail("packed twice"))) == 6
+    assert list(tmp_path.glob("task-pixels/*/pixels.u8"))
+
+
+def test_the_loss_of_a_release_is_that_of_its_curves() -> None:
+    data = TaskData(("a", "b"), tuple(TaskPhoto(Path("x"), at % 2, "val", None, "", at) for at in range(6)))
+    rows, logits = np.arange(6), np.array([[9.0, 0], [0, 9], [0, 9], [9, 0], [9, 0], [0, 9]])
+    history = [{"epoch": 1, "loss": 1.0, "photos_per_s": 1.0, "seconds": 1.0}]
+    fitted = Fitted(new_network(Recipe(backbone="cnn3", size=16), 2), history, logits, rows, rows)
+    found = measures_of(Plan(Task("mine"), Recipe()), data, fitted)
+    assert found["val_loss"] == log_loss(logits, data.labels) > 2  # sure, and wrong of every third
+
+
+def test_a_pair_of_files_that_do_not_belong_together_is_not_installed(stores: Stores, tmp_path: Path) -> None:
+    for name in shipped():
+        said = json.loads((SHIPPED / f"{name}.json").read_text(encoding="utf-8"))
+        assert said["weights"] == hashlib.sha256((SHIPPED / f"{name}.pt").read_bytes()).hexdigest()
+    (tmp_path / "garment.json").write_bytes((SHIPPED / "garment.json").read_bytes())
+    (tmp_path / "garment.pt").write_bytes((SHIPPED / "grocery.pt").read_bytes())
+    with pytest.raises(BadRelease, match=r"does not describe the weights in garment\.pt"):
+        install_task("garment", stores.releases, lambda: pytest.fail("asked for photos"), "cpu", tmp_path)

@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,17 +17,19 @@ import torch
 from app.wiring import Stores
 from catalogue.errors import BadInput
 from catalogue.snapshots import SnapshotPhoto, SplitShares, take_snapshot
-from tests.conftest import picture
+from tests.conftest import encoded, picture
 from training.augmentation import augment
 from training.losses import margin_at
-from training.measuring import Predictions, fit_temperature, held_out, train_top1
+from training.measuring import Predictions, fit_temperature, held_out, predict, train_top1
 from training.optimizing import rate_at
 from training.recipes import Recipe, read_recipe
+from training.report import write_report
 from training.sampling import balanced_epoch
 from training.sku import train
 from training.starting import new_network
-from vision.preprocessing import foreground
-from vision.saved import read_card
+from vision.networks import Network
+from vision.preprocessing import Preprocessing, foreground
+from vision.saved import NetworkCard, read_card
 
 QUICK = Recipe(size=32, epochs=3, views=4, batch=16, precision="fp32")
 
@@ -136,6 +140,44 @@ def test_naming_and_retrieval_are_asked_the_same_photos() -> None:
     assert train_top1(Predictions(vectors, best), photos, ("p0", "p1")) == 1.0
 
 
+def test_a_photo_that_nothing_else_shows_is_no_confusion(stores: Stores, tmp_path: Path) -> None:
+    names = [stores.photos.put(encoded(picture(at))).sha256 for at in range(4)]
+    photos = [SnapshotPhoto(name, product, f"p{product}", "m", "", name, split) for name, product, split in
+              zip(names, (0, 1, 1, 1), ("unseen", "train", "train", "val"), strict=True)]
+    found = Predictions(np.eye(2, dtype=np.float32)[[0, 1, 1, 1]], np.zeros((4, 1), int))
+    card = NetworkCard({}, Preprocessing(16), ("p1",), 2)
+    write_report(tmp_path / "report.html", card, [{"epoch": 1, "loss": 0.5}], found, photos, stores.photos)
+    assert "None among the held-out photos" in (tmp_path / "report.html").read_text()
+
+
+def test_with_nothing_held_out_no_epoch_is_measured(stocked: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(network: Network, packed: np.ndarray, rows: Sequence[int], *rest: Any) -> Predictions:
+        asked.append(len(rows))
+        return predict(network, packed, rows, *rest)
+
+    monkeypatch.setattr("training.sku.predict", counted)
+    snapshot = take_snapshot(stocked.database, stocked.snapshots, SplitShares(0.0, 0.0))
+    train(snapshot, replace(QUICK, epochs=2), stocked.photos, stocked.releases, stocked.runs, "cpu")
+    assert asked == [len(snapshot.photos)]  # when it is published
+
+
+def test_killed_while_it_tidies_up_it_can_be_trained_again(stocked: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    unlink, recipe = Path.unlink, replace(QUICK, epochs=1)
+
+    def die(path: Path, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok)
+        if path.name.startswith("pixels.") and (path.parent / "release").is_file():
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", die)
+        run(stocked, recipe)
+    next(stocked.runs.glob("sku-*/release")).unlink()
+    assert run(stocked, recipe) in stocked.releases.names()
+
+
 def test_an_embedding_of_another_width(stocked: Stores) -> None:
     name = run(stocked, replace(QUICK, embedding=48, epochs=1))
     assert stocked.releases.open(name).manifest["width"] == 48
@@ -148,7 +190,8 @@ from app.settings import Settings
 from app.wiring import open_stores
 from catalogue.snapshots import SnapshotPhoto, SplitShares, take_snapshot
 from training.recipes import Recipe
-from training.sku import Watch, train
+from training.loop import Watch
+from training.sku import train
 stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
 snapshot = take_snapshot(stores.database, stores.snapshots, SplitShares(0.2, 0.2))
 recipe = Recipe(size=32, epochs=3, views=4, batch=16, precision="fp32")

@@ -18,9 +18,8 @@ from catalogue.errors import BadInput, Busy
 from catalogue.files import lock
 from catalogue.snapshots import Snapshot, SnapshotPhoto
 from training import tune
-from training.loop import Step
+from training.loop import Step, Watch
 from training.recipes import Recipe, read_recipe
-from training.sku import Watch
 from training.space import DEFAULT, Choice, Range, read_space
 from training.trials import draw, recipe_text, records, table
 
@@ -45,6 +44,7 @@ def test_the_default_space_is_one_of_the_recipe() -> None:
     ("flip = {choices = ['yes']}", "'yes' must be a bool"), ("lr = {choices = [1], low = 2}", "alone, without low"),
     ("size = {low = 32.5, high = 64}", "low must be an int"), ("erase = {low = 0, high = 2}", "erase cannot be 2"),
     ("epochs = {choices = [1]}", "epochs is not searched"),
+    ("patience = {choices = [1, 2]}", "patience is not searched"),
 ])
 def test_a_bad_space_is_named_by_key(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "space.toml").write_text(text)
@@ -171,6 +171,22 @@ def test_a_trial_that_kills_its_process_is_given_up(tmp_path: Path, monkeypatch:
             tune.search(asked(tmp_path), NO_MEANS, trials=2)
     found = tune.search(asked(tmp_path), NO_MEANS, trials=2)
     assert "killed 3 times" in tune.why(found[0]) and found[1].state == TrialState.COMPLETE
+
+
+def test_patience_is_for_the_last_training_and_no_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patience: list[int] = []
+    acted(monkeypatch, lambda recipe, epoch: 0.5, lambda recipe, epoch: patience.append(recipe.patience))
+    search = asked(tmp_path, recipe=replace(QUICK, keep="best", patience=1))
+    assert [trial.state for trial in tune.search(search, NO_MEANS, trials=1)] == [TrialState.COMPLETE]
+    monkeypatch.setattr(tune, "train", lambda _, recipe, *rest: patience.append(recipe.patience))
+    tune.train_best(search, {}, 3, NO_MEANS)
+    assert patience == [0, 0, 0, 1]
+
+
+def test_settings_that_made_a_release_are_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tune, "train", lambda *_: "network-1")
+    found = tune.search(asked(tmp_path), NO_MEANS, trials=1)
+    assert found[0].state == TrialState.FAIL and "trained in full before: network-1" in tune.why(found[0])
 
 
 def test_time_is_up_after_a_whole_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

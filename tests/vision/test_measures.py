@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vision.measures import cluster_interval, expected_calibration_error, leave_one_out, ranked_hits, retrieval
+from vision.measures import cluster_interval, expected_calibration_error, leave_one_out, ranked_hits, retrieval, some
 
 
 def test_a_product_ranks_by_its_best_item_and_once() -> None:
@@ -43,3 +43,9 @@ def test_leave_one_out_hides_near_duplicates() -> None:
 
 def test_calibration_error() -> None:
     assert expected_calibration_error(np.full(10, 0.75), np.array([1] * 5 + [0] * 5)) == pytest.approx(0.25)
+
+
+def test_of_many_rows_a_draw_is_taken_and_always_the_same() -> None:
+    drawn = some(range(1000), 5).tolist()
+    assert len(set(drawn)) == 5 and drawn == sorted(drawn) == some(range(1000), 5).tolist() and drawn[-1] > 100
+    assert some([3, 1], 5).tolist() == [3, 1]

@@ -10,10 +10,12 @@ import torchvision
 
 from catalogue.errors import BadInput, BadRelease
 from tests.conftest import picture
+from vision.classification import probabilities
 from vision.embedder import open_embedder
 from vision.networks import Architecture, CosineHead, Network, generalized_mean
 from vision.preprocessing import Preprocessing
 from vision.publishing import save_network
+from vision.runtimes import OpenVINORuntime
 from vision.saved import NetworkCard, read_card
 from vision.weights import load_network, load_start, read_weights
 
@@ -40,6 +42,17 @@ def test_both_runtimes_give_the_same_numbers(tmp_path: Path, head: str, embeddin
     assert ours.vectors.shape == (5, embedding or 512) and ours.logits.shape == (5, 5)
     assert np.abs(ours.vectors - theirs.vectors).max() < 1e-4 and np.abs(ours.logits - theirs.logits).max() < 1e-2
     assert np.allclose(np.linalg.norm(ours.vectors, axis=1), 1, atol=1e-5)
+
+
+def test_an_export_whose_logits_are_others_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Off(OpenVINORuntime):
+        def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            vectors, logits = super().run(pixels)
+            return vectors, 1.1 * logits
+
+    monkeypatch.setattr("vision.publishing.OpenVINORuntime", Off)
+    with pytest.raises(BadRelease, match="the logits of the OpenVINO export differ"):
+        save(make(), tmp_path / "net")
 
 
 @pytest.mark.parametrize("architecture", [
@@ -115,7 +128,9 @@ def test_weights_of_a_plain_resnet_are_no_start_for_a_resnet_d() -> None:
 
 def test_probabilities_use_the_temperature(tmp_path: Path) -> None:
     embedder = open_embedder(save(make(), tmp_path / "net"), "openvino", 1)
-    found = embedder.probabilities(np.array([[2.0, 0, 0, 0, 0]]))[0]
+    logits = np.array([[2.0, 0, 0, 0, 0]], np.float32)
+    found = embedder.probabilities(logits)[0]
+    assert (found == probabilities(logits, 2.0)[0]).all()  # a guard is fitted to these and asked with those
     assert found.sum() == pytest.approx(1) and found[0] == pytest.approx(np.e / (np.e + 4))
 
 

@@ -1,0 +1,58 @@
+"""What the recall benchmarks train on: every product they were given, named by it, and no epoch chosen by a query."""
+
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy.orm import Session
+
+from app.wiring import Stores
+from benchmarks.baselines import before_training
+from benchmarks.snapshots import blind, snapshot_of
+from benchmarks.unseen import gathered
+from catalogue.imports import import_path
+from catalogue.queries import product_photos
+from catalogue.snapshots import SnapshotPhoto
+from tests.conftest import picture
+from training.recipes import Recipe
+
+
+def photos(*sides: str) -> list[SnapshotPhoto]:
+    return [SnapshotPhoto(f"{at}", at, f"p{at}", "m", "", f"{at}", side) for at, side in enumerate(sides)]
+
+
+def test_an_import_that_was_killed_half_way_ends_the_same(stores: Stores, make_folder: Callable[..., Path],
+                                                          tmp_path: Path) -> None:
+    tested = make_folder(tmp_path / "tested", models=1)
+    others = [make_folder(tmp_path / name / "extra", models=1, first=first) for name, first in (("a", 10), ("b", 20))]
+    import_path(stores.database, stores.photos, tested)  # as far as it came
+    found = gathered(stores, Namespace(photos=tested, test=["made"], among=[], train=[], also=others, half=False,
+                                       hold_out=0))
+    with Session(stores.readers) as session:
+        assert list(found.rows) == product_photos(session)
+    keys = np.array([row.model_key for row in found.rows])
+    assert len(set(keys[found.test])) == 1 and found.test.sum() == 8
+    assert len(set(keys[found.trained])) == 2 and (found.trained == ~found.test).all()  # two folders of one name
+
+
+def test_other_photos_are_another_snapshot(tmp_path: Path) -> None:
+    one, other = photos("train", "unseen"), photos("unseen", "train")
+    assert snapshot_of(one, tmp_path) == snapshot_of(tuple(one), tmp_path)
+    assert snapshot_of(one, tmp_path).digest != snapshot_of(other, tmp_path).digest
+
+
+def test_queries_choose_no_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    alone, watched = (snapshot_of(photos(*sides), tmp_path) for sides in (("train", "unseen"), ("train", "val")))
+    for asked in (replace(Recipe(), keep="best"), replace(Recipe(), patience=3)):
+        assert blind(asked, watched) is asked and capsys.readouterr().err == ""
+        assert blind(asked, alone) == Recipe() and "keep=last patience=0" in capsys.readouterr().err
+    assert blind(Recipe(), alone) == Recipe() and capsys.readouterr().err == ""
+
+
+def test_a_baseline_sees_photos_as_the_recipe_does() -> None:
+    recipe, wide = Recipe(backbone="cnn3", size=16), [picture(1, (96, 24))]
+    padded, stretched = (before_training(wide, replace(recipe, fit=fit)) for fit in ("pad", "stretch"))
+    assert not np.allclose(padded, stretched)
