@@ -87,6 +87,14 @@ def sweep_partial(folder: Path) -> int:
     return swept
 
 
+def remove_folder(folder: Path) -> None:
+    """Delete a folder, out of the way in one step: a deletion cut short leaves no half of it under its name."""
+    aside = folder.with_name(PARTIAL + folder.name)
+    shutil.rmtree(aside, ignore_errors=True)  # of a deletion that was cut short
+    folder.rename(aside)
+    shutil.rmtree(aside)
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's entries, so that a rename in it is still there after a power cut."""
     handle = os.open(folder, os.O_RDONLY)

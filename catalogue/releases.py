@@ -8,27 +8,25 @@ same release.
 import hashlib
 import json
 import logging
-import re
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, delete, or_, select
+from sqlalchemy import Engine, delete, select
 from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, BadRelease, Busy, NotFound, NothingLive
-from catalogue.files import PARTIAL, lock, new_folder, sweep_partial, sync_folder
+from catalogue.files import PARTIAL, lock, new_folder, remove_folder, sweep_partial, sync_folder
 from catalogue.tables import Live, Release, Segment, now
 from catalogue.transactions import in_one_go
 
 log = logging.getLogger(__name__)
 KINDS = ("network", "index", "segment", "detector", "task")
 MANIFEST = "manifest.json"
-_NAME = re.compile(f"({'|'.join(KINDS)})-[0-9a-f]{{16}}")
 
 
 class Anything:
@@ -236,31 +234,12 @@ class Releases:
                 return name
         raise NothingLive(_nothing_live(slot, self.slots()))
 
-    def prune(self, keep: int = 2) -> list[str]:
-        """Delete all but the live, the former, the newest `keep` of each kind (of tasks: of each task), the networks
-        these name and the segments that add to these; return the names of what was deleted.
-
-        Releases that cannot be read are left to be built again. Folders without a row, which a killed prune or
-        publication leaves, go too: nothing can be made of them but by publishing the same again.
-        """
-        with lock(self.folder / "releases.lock", "publishing or deleting releases", patience_s=60):
-            sweep_partial(self.folder)
-            # Under the lock nobody is between placing a release and recording it.
-            here = {path.name for path in self.folder.iterdir() if _NAME.fullmatch(path.name)}
-            if here and not here & set(self.names()):
-                raise BadInput(f"the database knows none of the {len(here)} releases in {self.folder}; is it the one "
-                               "they were made with?")
-            gone = sorted(here - in_one_go(self.engine, partial(_forget, {one.name for one in self.all()}, keep)))
-            for name in gone:
-                _delete(self.folder / name)
-            return gone
-
     def _place(self, staging: Path, final: Path) -> None:
         if final.exists():
             if _same(final, staging):
                 shutil.rmtree(staging)
                 return
-            _delete(final)
+            remove_folder(final)
         staging.rename(final)
         sync_folder(self.folder)
 
@@ -292,26 +271,6 @@ def _make_live(slot: str, name: str, instead_of: str | Anything | None, session:
         live.former_id, live.release_id, live.changed_at = live.release_id, row_id, now()
 
 
-def _forget(readable: Collection[str], keep: int, session: Session) -> set[str]:
-    """Delete the rows of the releases that `Releases.prune` deletes, and return the names whose folders stay.
-
-    All in one transaction: a promotion comes before it and is seen, or after it and finds its release whole or gone.
-    """
-    # On PostgreSQL, a promotion has its release's row locked by the foreign key, and we wait for it here or it for us.
-    rows = list(session.scalars(select(Release).order_by(Release.id.desc()).with_for_update()))
-    kept = {number for pair in session.execute(select(Live.release_id, Live.former_id)) for number in pair if number}
-    whole = [row for row in rows if row.name in readable]
-    for slot in {slot_of(row) for row in whole} - {"segment"}:
-        kept |= {row.id for row in [row for row in whole if slot_of(row) == slot][:keep]}
-    kept |= set(session.scalars(select(Segment.release_id).where(Segment.index_id.in_(kept))))
-    # By the rows, not the folders: what is live keeps its network although its own folder cannot be read.
-    networks = {str(row.manifest["network"]) for row in rows if row.id in kept and "network" in row.manifest}
-    gone = {row.id: row.name for row in whole if row.id not in kept and row.name not in networks}
-    session.execute(delete(Segment).where(or_(Segment.index_id.in_(gone), Segment.release_id.in_(gone))))
-    session.execute(delete(Release).where(Release.id.in_(gone)))
-    return ({row.name for row in rows} | networks) - set(gone.values())
-
-
 def _attach(session: Session, row: Release, base: str, replaces: tuple[str, ...]) -> None:
     index_id = session.scalar(select(Release.id).where(Release.name == base))
     if index_id is None:
@@ -325,14 +284,6 @@ def _attach(session: Session, row: Release, base: str, replaces: tuple[str, ...]
 
 def _nothing_live(slot: str, slots: Iterable[str]) -> str:
     return f"nothing is live in slot {slot!r}; live are: {', '.join(slots) or 'none'}"
-
-
-def _delete(folder: Path) -> None:
-    """Delete a release's folder, out of the way in one step: cut short, this leaves no half release under its name."""
-    aside = folder.with_name(PARTIAL + folder.name)
-    shutil.rmtree(aside, ignore_errors=True)  # of a deletion that was cut short
-    folder.rename(aside)
-    shutil.rmtree(aside)
 
 
 def _name_of(kind: str, manifest: bytes) -> str:

@@ -9,6 +9,7 @@ import click
 from app.settings import read_settings
 from app.wiring import Stores, embedder_of, network_of, open_stores
 from catalogue.errors import BadInput, BadRelease, Busy, NotFound, SoleSearchError
+from catalogue.pruning import prune
 from catalogue.releases import Published, slot_of
 
 if TYPE_CHECKING:
@@ -48,13 +49,13 @@ def demote(slot: str) -> None:
 
 
 @click.command()
-@click.option("--prune", is_flag=True, help="Delete all but what is live, what was, and the newest two of each kind "
-              "(of each task).")
+@click.option("--prune", "pruning", is_flag=True, help="Delete all but what is live, what was, and the newest two of "
+              "each kind (of each task).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def releases(prune: bool, as_json: bool) -> None:
+def releases(pruning: bool, as_json: bool) -> None:
     """List releases, newest first, and what is live."""
     stores = open_stores(read_settings())
-    for name in stores.releases.prune() if prune else []:
+    for name in prune(stores.releases) if pruning else []:
         click.echo(f"deleted {name}", err=True)
     slots = {slot: {"live": live, "former": former} for slot, (live, former) in stores.releases.slots().items()}
     found = stores.releases.all()

@@ -13,6 +13,7 @@ from app.settings import read_settings
 from app.wiring import Stores, open_stores
 from catalogue.errors import BadInput, SoleSearchError
 from catalogue.files import lock, write_file
+from catalogue.pruning import prune
 from catalogue.snapshots import Snapshot, SplitShares, open_snapshot, take_snapshot
 
 BEGUN = "retrain.snapshot"
@@ -34,9 +35,9 @@ class _WithDefaults(click.Command):
 @click.option("--val", default=SHARES.val, show_default=True, help="Share of photo groups kept to check training.")
 @click.option("--unseen", default=SHARES.unseen, show_default=True, help="Share of models that training never sees.")
 @click.option("--force", is_flag=True, help="Promote although it measures worse than what is live.")
-@click.option("--prune", is_flag=True, help="Then delete old releases, as `releases --prune` does.")
+@click.option("--prune", "pruning", is_flag=True, help="Then delete old releases, as `releases --prune` does.")
 def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unseen: float, force: bool,
-            prune: bool) -> None:
+            pruning: bool) -> None:
     """Snapshot, train, build an index, pass the gate and promote, while the service keeps answering.
 
     Without --recipe and --set it takes the options of SOLESEARCH_RETRAIN_OPTIONS. Killed at any moment, the same
@@ -61,8 +62,8 @@ def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unse
             (stores.runs / BEGUN).unlink()
             raise
         (stores.runs / BEGUN).unlink()
-        if prune:
-            for name in stores.releases.prune():
+        if pruning:
+            for name in prune(stores.releases):
                 click.echo(f"deleted {name}")
 
 

@@ -17,6 +17,7 @@ from app.wiring import Stores
 from catalogue.errors import BadInput, BadRelease, Busy, NotFound, NothingLive
 from catalogue.files import lock
 from catalogue.integrity import faults
+from catalogue.pruning import prune
 from catalogue.releases import MANIFEST
 from catalogue.tables import Live, Release
 
@@ -65,7 +66,7 @@ def test_prune_keeps_live_former_newest_and_their_networks(stores: Stores) -> No
     for number in range(4):
         publish(stores, f"net {number}", "network")
     stores.releases.promote("index", names[0])
-    gone = stores.releases.prune()
+    gone = prune(stores.releases)
     kept = {release.name for release in stores.releases.all()}
     assert {names[0], names[-1], names[-2], network} <= kept and len(gone) == 3 + 2
     assert not kept & set(gone) and all(not (stores.releases.folder / name).exists() for name in gone)
@@ -86,7 +87,7 @@ def test_what_is_live_keeps_its_network_although_its_own_folder_is_damaged(store
         publish(stores, f"net {number}", "network")
         publish(stores, str(number))
     (stores.releases.folder / live / MANIFEST).write_text("{")
-    assert network not in stores.releases.prune()
+    assert network not in prune(stores.releases)
     assert (stores.releases.folder / network).is_dir() and (stores.releases.folder / live).is_dir()
 
 
@@ -101,7 +102,7 @@ def test_what_is_promoted_while_others_are_pruned_stays_with_its_network(stores:
             row = session.scalars(select(Release).where(Release.name == index)).one()
             session.add(Live(slot="index", release_id=row.id))
             session.flush()
-            pruning = threads.submit(stores.releases.prune)
+            pruning = threads.submit(prune, stores.releases)
             time.sleep(0.5)  # long enough that it has looked, and waits
         assert pruning.result() == []
     assert (stores.releases.folder / network).is_dir()
@@ -112,7 +113,7 @@ def test_prune_removes_folders_that_a_killed_one_left(stores: Stores) -> None:
     with Session(stores.database) as session, session.begin():
         session.execute(delete(Release).where(Release.name == left))  # as if killed before the folder's turn came
     (stores.releases.folder / "index-notes").mkdir()
-    assert stores.releases.prune() == [left] and stores.releases.prune() == []
+    assert prune(stores.releases) == [left] and prune(stores.releases) == []
     assert {path.name for path in stores.releases.folder.iterdir() if path.name.startswith("index-")} == {
         kept, "index-notes"}
 
@@ -122,7 +123,7 @@ def test_releases_of_another_database_are_not_pruned(stores: Stores) -> None:
     with Session(stores.database) as session, session.begin():
         session.execute(delete(Release))
     with pytest.raises(BadInput, match="knows none of the 1 releases"):
-        stores.releases.prune()
+        prune(stores.releases)
     assert (stores.releases.folder / name).is_dir()
 
 
@@ -144,7 +145,7 @@ def test_each_task_has_a_slot_and_keeps_two_of_its_own(stores: Stores) -> None:
     stores.releases.promote("task:often", often[0])
     stores.releases.promote("index", publish(stores, "index"))
     assert stores.releases.live_names("task") == {"task:often": often[0]}
-    assert set(stores.releases.prune()) == {often[1], often[2]}
+    assert set(prune(stores.releases)) == {often[1], often[2]}
     assert {release.name for release in stores.releases.all("task")} == {rare, often[0], often[3], often[4]}
 
 

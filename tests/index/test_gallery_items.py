@@ -22,6 +22,7 @@ from catalogue.gallery_items import (
 )
 from catalogue.imports import import_path
 from catalogue.merging import merge
+from catalogue.pruning import prune
 from catalogue.queries import product_photos
 from catalogue.tables import GalleryItem, Product, ProductPhoto
 
@@ -91,10 +92,10 @@ def test_segments_are_recorded_with_their_release(filled: Stores) -> None:
     with pytest.raises(BadRelease, match="was deleted while"):
         publish("3", "index-none")
     releases.promote("index", base)
-    assert set(releases.prune(keep=0)) >= {one, two, other} and releases.segments(base) == [folded]
+    assert set(prune(releases, keep=0)) >= {one, two, other} and releases.segments(base) == [folded]
     releases.promote("index", publish("next", ""))
     releases.promote("index", publish("last", ""))
-    assert {base, folded} <= set(releases.prune(keep=0)) and releases.segments(base) == []
+    assert {base, folded} <= set(prune(releases, keep=0)) and releases.segments(base) == []
 
 
 def test_two_at_once_get_the_same_numbers(filled: Stores) -> None:

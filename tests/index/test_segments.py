@@ -25,6 +25,7 @@ from catalogue.files import lock
 from catalogue.gallery_items import GalleryState, ProductFacts, note_changes, read_state
 from catalogue.imports import import_path
 from catalogue.merging import merge
+from catalogue.pruning import prune
 from catalogue.queries import product_photos
 from catalogue.tables import GalleryItem, Product, ProductPhoto, Table
 from index.add import MOST_SEGMENTS, lacking_photos
@@ -243,7 +244,7 @@ def test_many_segments_are_folded_into_one(grown: Stores, make_folder: Callable[
     engine = live.current()
     assert engine.segments == (folded,) and engine.view.items == whole + 2 - 1 and engine.view.parts[0] is kept
     assert grown.releases.open(folded).manifest["items"] == 2 * MOST_SEGMENTS + 2 - 1
-    assert set(grown.releases.prune()) == set(names)
+    assert set(prune(grown.releases)) == set(names)
     live.refresh()
     assert not live.problem
 
@@ -256,7 +257,7 @@ def test_prune_keeps_the_segments_of_what_it_keeps(grown: Stores, make_folder: C
     promote_gated(grown, "index", second, force=True)
     assert serving(grown).segments == () and grown.releases.segments(second) == []
     two = add_one(grown, make_folder, tmp_path, 31)
-    assert grown.releases.prune() == []
+    assert prune(grown.releases) == []
     grown.releases.roll_back("index")
     engine = serving(grown)
     assert engine.index.name == first and engine.segments == (one,)
@@ -266,7 +267,7 @@ def test_prune_keeps_the_segments_of_what_it_keeps(grown: Stores, make_folder: C
     third = build_with_bar(grown, grown.releases.newest("network"))
     import_path(grown.database, grown.photos, make_folder(tmp_path / "late", models=1, first=41))
     assert "8 photos that came since" in promote_gated(grown, "index", third, force=False)
-    gone = grown.releases.prune(keep=1)
+    gone = prune(grown.releases, keep=1)
     assert {first, one} <= set(gone) and not {second, two} & set(gone)
     assert grown.releases.segments(first) == [] and len(serving(grown).segments) == 1
 
