@@ -2,17 +2,20 @@
 
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select, text
 
 from app.settings import Settings
 from app.wiring import Stores, open_stores
 from catalogue.imports import import_path
 from catalogue.products_csv import ProductRow, write_products
+from catalogue.tables import Table
 from tests.postgres import ASKED, Cluster, missing, running
 
 REAL_PHOTOS = os.environ.get("SOLESEARCH_TEST_PHOTOS", "")
@@ -135,3 +138,26 @@ def trained(tmp_path_factory: pytest.TempPathFactory, make_folder: Callable[...,
     index = build_with_bar(made, made.releases.open(name))
     promote_gated(made, "index", index, force=False)
     return made
+
+
+def _copied(stores: Stores, folder: Path, url: str) -> Stores:
+    """A copy of a whole data folder, and of its catalogue where that is a database elsewhere, to change."""
+    shutil.copytree(stores.settings.data_dir, folder)
+    made = open_stores(stores.settings.model_copy(update={"data_dir": folder, "database_url": url}))
+    if url:
+        with stores.readers.connect() as former, made.database.begin() as new:
+            for table in Table.metadata.sorted_tables:
+                if rows := [dict(row) for row in former.execute(select(table)).mappings()]:
+                    new.execute(table.insert(), rows)
+                if "id" in table.c:
+                    new.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
+                                     f"(SELECT coalesce(max(id), 0) + 1 FROM {table.name}))"))
+    return made
+
+
+@pytest.fixture
+def grown(trained: Stores, tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Stores]:
+    """A copy of the trained catalogue with its live index."""
+    made = _copied(trained, tmp_path / "data", new_database())
+    yield made
+    made.database.dispose()

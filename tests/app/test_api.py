@@ -28,7 +28,7 @@ from catalogue.imports import import_path
 from catalogue.merging import merge
 from catalogue.queries import ProductPhotoRow, product_photos
 from tests.conftest import encoded, picture
-from tests.index.test_segments import copied, take_away
+from tests.index.test_segments import take_away
 from tests.postgres import Cluster
 from vision.preprocessing import Preprocessing
 
@@ -37,14 +37,6 @@ from vision.preprocessing import Preprocessing
 def client(trained: Stores) -> Iterator[TestClient]:
     with TestClient(create_app(trained, LiveIndex(trained)), raise_server_exceptions=False) as made:
         yield made
-
-
-@pytest.fixture
-def grown(trained: Stores, tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Stores]:
-    """A copy of the trained catalogue with its live index."""
-    made = copied(trained, tmp_path / "data", new_database())
-    yield made
-    made.database.dispose()
 
 
 def stored_photos(stores: Stores) -> list[tuple[int, bytes]]:

@@ -1,7 +1,7 @@
 """The doors of live tasks: many photos, several tasks, bad input, 64 at once, and /identify that sees no shoe."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from app.wiring import Stores
 from catalogue.queries import product_photos
 from tests.app.classifiers import COLOURS, by_colour, publish_colours, publish_network
 from tests.conftest import encoded, picture
-from tests.index.test_segments import copied
 
 PAINT = {"red": (220, 20, 30), "green": (20, 220, 30), "blue": (30, 20, 220)}
 UPSIDE = ("blue", "green", "red")
@@ -28,14 +27,6 @@ UPSIDE = ("blue", "green", "red")
 
 def photo(colour: str, size: tuple[int, int] = (40, 30)) -> bytes:
     return encoded(Image.new("RGB", size, PAINT[colour]), "PNG")
-
-
-@pytest.fixture
-def grown(trained: Stores, tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Stores]:
-    """A copy of the trained catalogue with its live index."""
-    made = copied(trained, tmp_path / "data", new_database())
-    yield made
-    made.database.dispose()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Promoting and rolling back an index: a damaged one is left, none that is damaged is taken, nothing goes missing."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,6 @@ from catalogue.errors import BadRelease, NotFound
 from catalogue.imports import import_path
 from catalogue.releases import Published
 from index.add import lacking_photos
-from tests.index.test_segments import copied
-
-
-@pytest.fixture
-def grown(trained: Stores, tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Stores]:
-    """A copy of the trained catalogue with its live index."""
-    made = copied(trained, tmp_path / "data", new_database())
-    yield made
-    made.database.dispose()
 
 
 def twin_of(stores: Stores, network: Published) -> Published:

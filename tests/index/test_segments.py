@@ -2,24 +2,23 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from app.cli import main
 from app.commands.indexing import add_with_bar, build_with_bar
 from app.commands.releases import promote_gated
 from app.live import LiveIndex
-from app.wiring import Stores, open_stores
+from app.wiring import Stores
 from catalogue.errors import BadRelease, Busy, NothingLive
 from catalogue.files import lock
 from catalogue.gallery_items import GalleryState, ProductFacts, note_changes, read_state
@@ -27,36 +26,13 @@ from catalogue.imports import import_path
 from catalogue.merging import merge
 from catalogue.pruning import prune
 from catalogue.queries import product_photos
-from catalogue.tables import GalleryItem, Product, ProductPhoto, Table
+from catalogue.tables import GalleryItem, Product, ProductPhoto
 from index.add import MOST_SEGMENTS, lacking_photos
 from index.engine import Engine
 from index.gallery import Gallery, read_gallery
 from index.search import Match, Part
 from index.view import View, view_of
 from tests.index.test_index import made_gallery
-
-
-def copied(stores: Stores, folder: Path, url: str) -> Stores:
-    """A copy of a whole data folder, and of its catalogue where that is a database elsewhere, to change."""
-    shutil.copytree(stores.settings.data_dir, folder)
-    made = open_stores(stores.settings.model_copy(update={"data_dir": folder, "database_url": url}))
-    if url:
-        with stores.readers.connect() as former, made.database.begin() as new:
-            for table in Table.metadata.sorted_tables:
-                if rows := [dict(row) for row in former.execute(select(table)).mappings()]:
-                    new.execute(table.insert(), rows)
-                if "id" in table.c:
-                    new.execute(text(f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'), "
-                                     f"(SELECT coalesce(max(id), 0) + 1 FROM {table.name}))"))
-    return made
-
-
-@pytest.fixture
-def grown(trained: Stores, tmp_path: Path, new_database: Callable[[], str]) -> Iterator[Stores]:
-    """A copy of the trained catalogue with its live index."""
-    made = copied(trained, tmp_path / "data", new_database())
-    yield made
-    made.database.dispose()
 
 
 def take_away(stores: Stores, photos: list[tuple[int, str]]) -> None:
