@@ -19,7 +19,7 @@ from app.wiring import Stores
 from catalogue.errors import BadInput
 from catalogue.queries import product_photos
 from tests.app.classifiers import by_colour, publish_colours
-from tests.app.test_classify import PAINT, grown, photo
+from tests.app.test_classify import PAINT, photo
 from tests.conftest import encoded
 
 __all__ = ["grown"]

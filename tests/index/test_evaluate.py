@@ -17,7 +17,7 @@ from index.evaluate import PHOTO_COUNTS, SHORT, Queries, ask, evaluate, held_out
 from index.gallery import read_gallery
 from index.report import mistakes, write_report
 from tests.index.test_index import made_gallery
-from tests.index.test_segments import grown, pairs, take_away  # noqa: F401
+from tests.index.test_segments import pairs, take_away
 from vision.measures import hits_at, ranked_hits, ranks_of
 
 
