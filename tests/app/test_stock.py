@@ -22,7 +22,6 @@ from tests.app.classifiers import by_colour, publish_colours
 from tests.app.test_classify import PAINT, photo
 from tests.conftest import encoded
 
-__all__ = ["grown"]
 BOXES = {"A1": [0, 0, 50, 40], "A2": [50, 0, 100, 40], "A3": [100, 0, 150, 40]}
 
 

@@ -60,7 +60,7 @@ def test_photos_asked_again_are_slices_of_their_own(trained: Stores) -> None:
 
 
 def test_evaluation_sees_what_was_added_and_not_what_was_removed(
-        grown: Stores, make_folder: Callable[..., Path], tmp_path: Path) -> None:  # noqa: F811
+        grown: Stores, make_folder: Callable[..., Path], tmp_path: Path) -> None:
     base = grown.releases.live("index")
     import_path(grown.database, grown.photos, make_folder(tmp_path / "new", models=2, first=20))
     add_with_bar(grown, base)
