@@ -67,7 +67,27 @@ def create_app(stores: Stores, live: LiveIndex, tasks: LiveTasks | None = None) 
     _add_state(api, stores, live, tasks, version)
     add_tasks(api, tasks, limit)
     add_stock(api, tasks, live, stores.readers, limit)
+    _add_errors(api)
 
+    @api.post("/identify", openapi_extra=UPLOAD)
+    async def identify(request: Request) -> IdentifyAnswer:
+        """Name the shoe in a photo, sent as a multipart file or as the raw body.
+
+        Where the task `garment` is live and its release has a guard, `shoe` says how sure it is that there is a shoe at
+        all; if there is none the verdict is `no shoe`, and best and similar are merely what lies nearest.
+        """
+        began = time.perf_counter()
+        photo = Upload("photo", await read_photo(request, limit))
+        received = time.perf_counter()
+        engine, guard = live.current(), tasks.guard()
+        answer = await run_in_threadpool(answer_photo, stores.readers, engine, photo, guard)
+        answer.timings_ms |= of_request(began, received)
+        return answer
+
+    return api
+
+
+def _add_errors(api: FastAPI) -> None:
     @api.exception_handler(SoleSearchError)
     async def failed(_: Request, error: Exception) -> JSONResponse:
         status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
@@ -96,23 +116,6 @@ def create_app(stores: Stores, live: LiveIndex, tasks: LiveTasks | None = None) 
     @api.exception_handler(Exception)
     async def broken(_: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": "the server failed to answer this request; its log says why"}, 500)
-
-    @api.post("/identify", openapi_extra=UPLOAD)
-    async def identify(request: Request) -> IdentifyAnswer:
-        """Name the shoe in a photo, sent as a multipart file or as the raw body.
-
-        Where the task `garment` is live and its release has a guard, `shoe` says how sure it is that there is a shoe at
-        all; if there is none the verdict is `no shoe`, and best and similar are merely what lies nearest.
-        """
-        began = time.perf_counter()
-        photo = Upload("photo", await read_photo(request, limit))
-        received = time.perf_counter()
-        engine, guard = live.current(), tasks.guard()
-        answer = await run_in_threadpool(answer_photo, stores.readers, engine, photo, guard)
-        answer.timings_ms |= of_request(began, received)
-        return answer
-
-    return api
 
 
 def _is_away(error: DBAPIError) -> bool:

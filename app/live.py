@@ -19,6 +19,7 @@ from index.view import GONE, View
 
 log = logging.getLogger(__name__)
 RETRY_S = 60
+NONE_REFUSED = ("", 0.0, "")  # release, until when, why
 
 
 class LiveIndex:
@@ -30,7 +31,7 @@ class LiveIndex:
         self._engine: Engine | None = None
         self._mark: StateMark | None = None
         self._problem = self._change_problem = ""
-        self._refused = ("", 0.0, "")  # release, until when, why
+        self._refused = NONE_REFUSED
         self._refused_segments: dict[str, tuple[float, str]] = {}
         self._watch = Watch(self.refresh, stores.settings.poll_s, "live-index")
 
@@ -61,7 +62,7 @@ class LiveIndex:
         self._problem, former = "", self._engine
         refused, until, _ = self._refused
         if name is None or (former is not None and former.index.name == name):
-            self._refused = ("", 0.0, "")
+            self._refused = NONE_REFUSED
         elif name != refused or time.monotonic() >= until:
             self._swap_base(name)
         if self._engine is not None:
@@ -92,7 +93,7 @@ class LiveIndex:
         # Only now, so that a release that fails its check leaves no thread behind.
         engine.embedder.runtime = BatchingRuntime(engine.embedder.runtime)
         self._engine, self._mark = engine, mark
-        self._refused = ("", 0.0, "")
+        self._refused = NONE_REFUSED
         log.info("%s is live", name)
         if former is not None:
             retire(former.embedder.runtime)

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from app import unfinished
 from app.exits import BUSY, WARNED
 from app.waiting import Waiting
 from app.wiring import Stores
@@ -175,8 +176,7 @@ class Schedule:
         """
         if code < 0:
             return True
-        from app.commands.retraining import BEGUN
-        return name == RETRAIN and code not in (0, WARNED, BUSY) and (self.stores.runs / BEGUN).is_file()
+        return name == RETRAIN and code not in (0, WARNED, BUSY) and unfinished.place(self.stores).is_file()
 
     def _rests(self, name: str, at: datetime) -> bool:
         return at < self._resting.get(name, at)

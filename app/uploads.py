@@ -1,7 +1,7 @@
 """Taking photos out of a request: multipart or raw body, with the size limits checked while it streams in."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -92,7 +92,7 @@ def picture_of(photo: Upload, number: int = 0) -> Iterator[Image.Image]:
         yield image
 
 
-def prepared(kinds: Iterable[Preprocessing], photos: Sequence[Upload]) -> Pixels:
+def prepared(kinds: Collection[Preprocessing], photos: Sequence[Upload]) -> Pixels:
     """The photos as a network's input, for every kind; no decoded photo is kept."""
     parts = []
     for number, photo in enumerate(photos, 1):
@@ -101,7 +101,7 @@ def prepared(kinds: Iterable[Preprocessing], photos: Sequence[Upload]) -> Pixels
     return {kind: np.concatenate([part[kind] for part in parts]) for kind in parts[0]}
 
 
-def pixels_of(kinds: Iterable[Preprocessing], images: Iterable[Image.Image]) -> Pixels:
+def pixels_of(kinds: Collection[Preprocessing], images: Iterable[Image.Image]) -> Pixels:
     """Images as pixels (n, size, size, 3) for every kind; as they come, none is kept."""
     rows: dict[Preprocessing, list[np.ndarray]] = {kind: [] for kind in kinds}
     for image in images:

@@ -28,8 +28,7 @@ def before_training(images: Sequence[Image.Image], recipe: Recipe) -> np.ndarray
     """Return unit embeddings (n, d) by the recipe's network as it is before its first step."""
     network = new_network(recipe, 2).eval()
     pixels = recipe.preprocessing.batch(list(images))
-    masked = np.concatenate([pixels, np.full((*pixels.shape[:3], 1), 255, np.uint8)], axis=3)
-    return predict(network, masked, range(len(masked)), torch.device("cpu")).vectors
+    return predict(network, pixels, range(len(pixels)), torch.device("cpu")).vectors
 
 
 def baselines(images: Sequence[Image.Image], recipe: Recipe) -> dict[str, np.ndarray]:

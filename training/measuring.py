@@ -24,7 +24,8 @@ class Predictions:
 
 def predict(network: Network, packed: np.ndarray, rows: Sequence[int], device: torch.device,
             bf16: bool = False) -> Predictions:
-    """Run the network, unaugmented, over these rows of packed pixels (N, s, s, 4), its trunk in bf16 if asked."""
+    """Run the network, unaugmented, over these rows of packed pixels (N, s, s, 3 or more), its trunk in bf16 if
+    asked."""
     parts = [(vectors, np.argsort(-logits, axis=1)[:, :5])
              for vectors, logits in _run(network, packed, rows, device, bf16=bf16)]
     return Predictions(np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts]))

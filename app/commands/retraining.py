@@ -1,23 +1,20 @@
 """`solesearch retrain`: snapshot, train, build, gate, promote."""
 
 import shlex
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
+from app import unfinished
 from app.commands.indexing import build_with_bar
 from app.commands.releases import promote_gated
 from app.commands.training import SHARES, train_with_bars
 from app.settings import read_settings
-from app.wiring import Stores, open_stores
-from catalogue.errors import BadInput, SoleSearchError
-from catalogue.files import lock, write_file
+from app.wiring import open_stores
+from catalogue.errors import SoleSearchError
+from catalogue.files import lock
 from catalogue.pruning import prune
-from catalogue.snapshots import Snapshot, SplitShares, open_snapshot, take_snapshot
-
-BEGUN = "retrain.snapshot"
-STALE = timedelta(days=7)
+from catalogue.snapshots import SplitShares, take_snapshot
 
 
 class _WithDefaults(click.Command):
@@ -49,45 +46,19 @@ def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unse
     with lock(stores.runs / "retrain.lock", "retraining"):
         shares = SplitShares(val, unseen)
         # What was crawled since a killed retraining waits for the next one: this one goes on with its own snapshot.
-        taken = begun(stores, shares)
+        taken = unfinished.begun(stores, shares)
         if taken is None:
             taken = take_snapshot(stores.database, stores.snapshots, shares)
-            write_file(stores.runs / BEGUN, line_of(taken.digest, shares).encode())
+            unfinished.remember(stores, taken, shares)
         try:
             network = stores.releases.open(train_with_bars(stores, taken, recipe))
             click.echo(f"trained {network.name}")
             click.echo(promote_gated(stores, "index", build_with_bar(stores, network), force))
         except SoleSearchError:
             # Refused is not interrupted: the next retraining looks at the catalogue as it is then.
-            (stores.runs / BEGUN).unlink()
+            unfinished.place(stores).unlink()
             raise
-        (stores.runs / BEGUN).unlink()
+        unfinished.place(stores).unlink()
         if pruning:
             for name in prune(stores.releases):
                 click.echo(f"deleted {name}")
-
-
-def begun(stores: Stores, shares: SplitShares) -> Snapshot | None:
-    """The snapshot of a retraining that was killed, with the same shares and not long ago; None if there is none."""
-    path = stores.runs / BEGUN
-    if not path.is_file():
-        return None
-    digest = path.read_text().partition(" ")[0]
-    at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    try:
-        if path.read_text() != line_of(digest, shares):
-            raise BadInput("it had other shares of val and unseen")
-        if datetime.now(UTC) - at > STALE:
-            raise BadInput(f"it was begun more than {STALE.days} days ago")
-        found = open_snapshot(stores.snapshots, digest)
-    except SoleSearchError as error:
-        click.echo(f"the unfinished retraining does not go on ({error}); starting a new one", err=True)
-        return None
-    click.echo(f"going on with the retraining begun on {at:%Y-%m-%d at %H:%M} UTC; photos that came since wait for "
-               "the next", err=True)
-    return found
-
-
-def line_of(digest: str, shares: SplitShares) -> str:
-    """What is remembered of a retraining until it ends."""
-    return f"{digest} val={shares.val} unseen={shares.unseen}"

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from sqlalchemy.orm import Session
 
+from app import unfinished
 from app.cli import main
-from app.commands import retraining
 from app.commands.shops import shop_id
 from app.settings import read_settings
 from app.wiring import Stores
 from catalogue.errors import BadInput
-from catalogue.files import write_file
 from catalogue.snapshots import SplitShares, take_snapshot
 from catalogue.tables import Shop
 from tests.conftest import encoded, picture
@@ -145,12 +144,11 @@ def test_a_killed_retraining_goes_on_while_it_is_the_same_and_not_stale(
         stocked: Stores, capsys: pytest.CaptureFixture[str]) -> None:
     shares = SplitShares(0.1, 0.3)
     taken = take_snapshot(stocked.database, stocked.snapshots, shares)
-    begun = stocked.runs / retraining.BEGUN
-    write_file(begun, retraining.line_of(taken.digest, shares).encode())
-    assert retraining.begun(stocked, shares) == taken and "going on with" in capsys.readouterr().err
-    assert retraining.begun(stocked, SplitShares(0.1, 0.2)) is None and "other shares" in capsys.readouterr().err
-    os.utime(begun, (0, 0))
-    assert retraining.begun(stocked, shares) is None and "7 days ago" in capsys.readouterr().err
+    unfinished.remember(stocked, taken, shares)
+    assert unfinished.begun(stocked, shares) == taken and "going on with" in capsys.readouterr().err
+    assert unfinished.begun(stocked, SplitShares(0.1, 0.2)) is None and "other shares" in capsys.readouterr().err
+    os.utime(unfinished.place(stocked), (0, 0))
+    assert unfinished.begun(stocked, shares) is None and "7 days ago" in capsys.readouterr().err
 
 
 def test_a_new_task_whose_name_is_none_leaves_other_files_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from app.commands.retraining import BEGUN
+from app import unfinished
 from app.schedule import Schedule
 from app.settings import Settings
 from app.waiting import Waiting
@@ -145,7 +145,7 @@ def test_a_retraining_that_was_cut_off_does_not_wait_for_its_next_time(
     with Schedule(with_settings(stores, retrain="0 4 1 1 *"), start, lambda: at[0]) as schedule:
         assert schedule.tick() == 1
         if left_behind:
-            write_file(stores.runs / BEGUN, b"a snapshot")
+            write_file(unfinished.place(stores), b"a snapshot")
         start.jobs[0][1].code = code
         schedule.tick()
         at[0] += timedelta(minutes=minutes)
