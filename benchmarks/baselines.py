@@ -45,7 +45,7 @@ def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     lines = []
     for name, row in rows.items():
         low, high = row["ci95"]
-        lines.append(f"{name:26} recall@1 {row['recall@1']:.3f} [{low:.3f}–{high:.3f}]  @5 {row['recall@5']:.3f}  "
+        lines.append(f"{name:34} recall@1 {row['recall@1']:.3f} [{low:.3f}–{high:.3f}]  @5 {row['recall@5']:.3f}  "
                      f"@10 {row['recall@10']:.3f}  mAP@10 {row['mAP@10']:.3f}  "
                      f"({row['queries']} queries, {row['products']} products)")
     return "\n".join(lines)

@@ -74,10 +74,12 @@ def product_folds(products: np.ndarray, folds: int, seed: int = 0) -> list[np.nd
     return [np.flatnonzero(np.isin(products, part)) for part in np.array_split(shuffled, folds)]
 
 
-def hits_of(vectors: np.ndarray, products: np.ndarray, groups: np.ndarray,
-            rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Leave one photo out for each of `rows`: are its ten best products its own (q, 10), and which it is (q,)."""
-    scores, asked = leave_one_out(vectors, products, groups, rows)
+def hits_of(vectors: np.ndarray, products: np.ndarray, groups: np.ndarray, rows: np.ndarray,
+            look: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Leave one photo out for each of `rows`: are its ten best products its own (q, 10), and which it is (q,).
+
+    `look` are those photos' vectors (len(rows), d) in another look."""
+    scores, asked = leave_one_out(vectors, products, groups, rows, look)
     return ranked_hits(scores, products[asked], products), products[asked]
 
 

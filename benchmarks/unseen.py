@@ -9,7 +9,8 @@ not a test set, or those named by `--train`, and every folder given by `--also` 
 half of the products asked among out of training. `--hold-out` keeps one photo out of each of N trained products that
 have three or more: the class head names it and the index finds it, side by side. `--data` keeps the data folder, so
 that a killed run goes on. In the same run stand a colour histogram, the network untrained and, if the recipe starts
-from weights, as it started. Intervals are 95 %, by bootstrap over products.
+from weights, as it started; each asked with the photos as they are, and with the same ones disturbed, as careless
+people photograph (`index.disturbed`). Intervals are 95 %, by bootstrap over products.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from catalogue.products_csv import read_products
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
 from index.build import embed_photos
+from index.disturbed import disturbed
 from training.loop import Watch
 from training.recipes import Recipe, read_recipe
 from training.sku import train
@@ -132,15 +134,17 @@ def measured(stores: Stores, photos: Photos, recipe: Recipe) -> tuple[dict[str, 
                  training_device(stores.settings), Watch(step=say_epochs()), stores.runs / "pixels")
     took = time.perf_counter() - began
     release = stores.releases.open(name)
-    ways = _baselines(stores, rows, recipe)
-    ways["trained"] = embed_photos(stores.photos, embedder_of(stores, release), [row.sha256 for row in rows])
+    embedder = embedder_of(stores, release)
+    asked = np.flatnonzero(photos.test[photos.gallery])
+    careless = [disturbed(stores.photos.image(rows[row].sha256), at) for at, row in enumerate(asked)]
+    ways, looks = _baselines(stores, rows, recipe), baselines(careless, recipe)
+    ways["trained"] = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])
+    looks["trained"] = embedder.embed(careless).vectors
     products = np.array([row.product_id for row in rows])
     group_of = np.unique([photos.groups[row.sha256] for row in rows], return_inverse=True)[1]
-    asked = np.flatnonzero(photos.test[photos.gallery])
-    found = {}
-    for way, vectors in ways.items():
-        hits, labels = hits_of(vectors, products, group_of, asked)
-        found[way] = retrieval(hits, labels).as_dict()
+    found = {name: retrieval(*hits_of(vectors, products, group_of, asked, look)).as_dict()
+             for way, vectors in ways.items()
+             for name, look in ((way, None), (f"{way}, disturbed", looks[way]))}
     distractors = np.flatnonzero(photos.among)
     return found, {"gallery": len(rows), "distractors": len(distractors),
                    "distractors trained on": int(photos.trained[distractors].sum()),

@@ -41,6 +41,14 @@ def test_leave_one_out_hides_near_duplicates() -> None:
     assert np.isneginf(scores[0, :2]).all() and scores[0, 2] == 0 and np.isneginf(scores[2, 2])
 
 
+def test_a_photo_left_out_may_ask_in_another_look() -> None:
+    vectors = np.eye(3, dtype=np.float32)[[0, 0, 1, 2]]
+    look = np.eye(3, dtype=np.float32)[[2, 1]]
+    scores, asked = leave_one_out(vectors, np.array([7, 7, 7, 8]), np.array([0, 0, 1, 2]), np.array([3, 0]), look)
+    assert asked.tolist() == [0]  # 8 has no other photo: its look must not be taken for that of 7
+    assert np.isneginf(scores[0, :2]).all() and scores[0, 2:].tolist() == [1, 0]
+
+
 def test_calibration_error() -> None:
     assert expected_calibration_error(np.full(10, 0.75), np.array([1] * 5 + [0] * 5)) == pytest.approx(0.25)
 
