@@ -81,8 +81,10 @@ class ReleasesAnswer(BaseModel):
 class IdentifyAnswer(BaseModel):
     """The answer to a photo."""
 
-    verdict: str = Field(description="exact | same model, other colour | similar | unknown | no shoe; with `no shoe`, "
-                                     "best and similar are merely what lies nearest")
+    verdict: str = Field(description="exact | same model, other colour | similar | unknown | no shoe. With `same "
+                                     "model, other colour` best is of the model, but too near to its other colours "
+                                     "to be called the very shoe; with `no shoe` best and similar are merely what "
+                                     "lies nearest")
     confidence: float | None = Field(description="Calibrated probability that `best` is the very product; null where "
                                                  "the index is too small to calibrate, or there is no shoe")
     shoe: ShoeAnswer | None = Field(description="null where no task `garment` with a guard is live")

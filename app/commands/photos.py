@@ -41,7 +41,7 @@ def identify(photo: Path, as_json: bool) -> None:
     if as_json:
         click.echo(answer.model_dump_json(indent=1))
         return
-    sure = "" if answer.confidence is None else f" ({100 * answer.confidence:.0f} % sure)"
+    sure = "" if answer.confidence is None else f" ({100 * answer.confidence:.0f} % that it is this very shoe)"
     if answer.shoe is not None and not answer.shoe.present:
         click.echo(f"There is no shoe in this photo (probability {answer.shoe.probability:.4f}). What lies nearest:")
     click.echo(f"{answer.verdict}{sure}: {answer.best.brand} {answer.best.name}, {answer.best.colour}  "
