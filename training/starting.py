@@ -49,7 +49,8 @@ def new_network(recipe: Recipe, classes: int) -> Network:
     architecture = Architecture(
         backbone=recipe.backbone, embedding=recipe.embedding, head=recipe.head, scale=recipe.scale,
         pooling=recipe.pooling, levels=recipe.levels, subcenters=recipe.subcenters, colours=recipe.colours,
-        colour_share=recipe.colour_share, whitened=recipe.whitening > 0, neck=recipe.neck, dropout=recipe.dropout)
+        colour_share=recipe.colour_share, colours_by_ground=recipe.colours_by_ground, whitened=recipe.whitening > 0,
+        neck=recipe.neck, dropout=recipe.dropout)
     network = Network(architecture, classes, recipe.preprocessing)
     if recipe.zero_gamma and not zero_last_norms(network.trunk):
         raise BadInput(f"recipe: zero_gamma does nothing for {recipe.backbone}, which has no residual blocks that end "

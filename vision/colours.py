@@ -9,6 +9,7 @@ REACH = 80.0            # greatest a* and b* that are told apart
 POWER = 0.35            # of the shares: below a half a little of a rare colour counts beside much of a common one
 WHITENING = -0.1        # power of an axis' variance that it is weighed with
 GROUND = 14.0           # how far from the border's mean colour a pixel surely is no ground, in steps of 255
+PLAIN, UNEVEN = 2.0, 6.0  # upper quartile of the border's distance from its median: a studio's ground, and surely none
 LEAST = 0.2             # what ground counts for: a white shoe on white must not vanish
 COUNT = BINS[0] * BINS[1] * BINS[2]
 TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
@@ -16,23 +17,28 @@ WHITE = (0.9505, 1.0, 1.089)
 
 
 class ColourEmbedding(nn.Module):
-    """Pixels → unit vectors (n, width): the histogram's principal components, fitted to photos by `fit`.
+    """Pixels → vectors (n, width): the histogram's principal components, fitted to photos by `fit`.
 
-    Colour indexing (Swain & Ballard 1991) is hard to beat where colourways of one model differ in nothing else.
+    Colour indexing (Swain & Ballard 1991) is hard to beat where colourways of one model differ in nothing else, and
+    misleads where light and ground are not a studio's. `by_ground` therefore shortens a photo's vector the less plain
+    its ground is, to none at last: how much a cue counts is read off the query (Zheng et al. 2015, "Query-adaptive late
+    fusion"). Otherwise all vectors have unit length.
     """
 
     mean: Tensor
     axes: Tensor
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, by_ground: bool = False) -> None:
         super().__init__()
+        self.by_ground = by_ground
         self.register_buffer("mean", torch.zeros(COUNT))
         self.register_buffer("axes", torch.zeros(COUNT, width))
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Return unit vectors (n, width) of float RGB pixels 0–255 (n, 3, h, w)."""
+        """Return vectors (n, width), none longer than 1, of float RGB pixels 0–255 (n, 3, h, w)."""
         with torch.autocast(pixels.device.type, enabled=False):  # half precision cannot tell neighbouring shades apart
-            return F.normalize((colour_shares(pixels) - self.mean) @ self.axes)
+            vectors = F.normalize((colour_shares(pixels) - self.mean) @ self.axes)
+            return vectors * plainness(pixels)[:, None] if self.by_ground else vectors
 
     @torch.no_grad()
     def fit(self, shares: Tensor) -> None:
@@ -49,7 +55,7 @@ class ColourEmbedding(nn.Module):
 
 def colour_shares(pixels: Tensor) -> Tensor:
     """Return unit histograms (n, COUNT) of float RGB pixels 0–255 (n, 3, h, w), each in the soft bins nearest to it."""
-    border = torch.cat([pixels[:, :, 0], pixels[:, :, -1], pixels[:, :, :, 0], pixels[:, :, :, -1]], 2).mean(2)
+    border = border_of(pixels).mean(2)
     away = (pixels - border[:, :, None, None]).abs().amax(1) / GROUND
     weight = (LEAST + (1 - LEAST) * away.clamp(max=1)).flatten(1)                               # (n, p)
     most = torch.tensor(BINS, device=pixels.device).view(1, 3, 1) - 1
@@ -63,6 +69,23 @@ def colour_shares(pixels: Tensor) -> Tensor:
         at = ((low[:, 0] + up[0]) * BINS[1] + low[:, 1] + up[1]) * BINS[2] + low[:, 2] + up[2]
         counts = counts.scatter_add(1, at.long(), weight * shares[0] * shares[1] * shares[2])
     return F.normalize((counts / counts.sum(1, keepdim=True)) ** POWER)
+
+
+def plainness(pixels: Tensor) -> Tensor:
+    """Return how plain the ground of float RGB pixels 0–255 (n, 3, h, w) is (n,), from 0 to 1, by the border's pixels.
+
+    Their upper quartile tells: sides that padding made even are half of them, and a shoe that touches a side is less
+    than a quarter.
+    """
+    border = border_of(pixels)                                                                  # (n, 3, b)
+    ordered = border.sort(2).values
+    away = (border - ordered[:, :, ordered.shape[2] // 2, None]).abs().amax(1).sort(1).values   # (n, b)
+    return ((UNEVEN - away[:, 3 * away.shape[1] // 4]) / (UNEVEN - PLAIN)).clamp(0, 1)
+
+
+def border_of(pixels: Tensor) -> Tensor:
+    """Return the outermost pixels (n, 3, 2h + 2w) of pixels (n, 3, h, w)."""
+    return torch.cat([pixels[:, :, 0], pixels[:, :, -1], pixels[:, :, :, 0], pixels[:, :, :, -1]], 2)
 
 
 def cielab(pixels: Tensor) -> Tensor:

@@ -27,9 +27,9 @@ class Architecture:
     Wang et al. 2018, "CosFace"), whose logits are `scale` · cosine, with `subcenters` directions a class (Deng et al.
     2020).
     `colours` is the width of a `vision.colours.ColourEmbedding` beside what the trunk learnt, 0: none; `colour_share`
-    is what it counts for in a score. `whitened` embeddings are weighed along their principal axes (see `Whitening`).
-    `neck` says whether features are normed over the batch before the head sees them; `dropout` is the share of them
-    that a step of training leaves out.
+    is what it counts for in a score, which `colours_by_ground` lessens for photos whose ground is not plain.
+    `whitened` embeddings are weighed along their principal axes (see `Whitening`). `neck` says whether features are
+    normed over the batch before the head sees them; `dropout` is the share of them that a step of training leaves out.
     """
 
     backbone: str = "resnet18"
@@ -41,6 +41,7 @@ class Architecture:
     subcenters: int = 1
     colours: int = 0
     colour_share: float = 0.5
+    colours_by_ground: bool = False  # as in releases of former versions, which do not say
     whitened: bool = False
     neck: bool = True
     dropout: float = 0.0
@@ -82,7 +83,8 @@ class Network(nn.Module):
         self.learnt = architecture.embedding or width
         self.neck: nn.Module = (Neck(self.learnt, architecture.dropout) if architecture.neck
                                 else nn.Dropout(architecture.dropout))
-        self.colours = ColourEmbedding(architecture.colours) if architecture.colours else None
+        self.colours = (ColourEmbedding(architecture.colours, architecture.colours_by_ground)
+                        if architecture.colours else None)
         self.width = self.learnt + architecture.colours
         self.whitening = Whitening(self.width) if architecture.whitened else None
         self.head: nn.Module = (CosineHead(self.width, classes, architecture.scale, architecture.subcenters)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vision.colours import COUNT, ColourEmbedding, cielab, colour_shares
+from vision.colours import COUNT, ColourEmbedding, cielab, colour_shares, plainness
 
 
 def shoe(colour: tuple[int, int, int], ground: int, left: int = 20) -> Tensor:
@@ -60,3 +60,29 @@ def test_fewer_photos_than_axes_leave_the_rest_empty() -> None:
     embedding.fit(colour_shares(photos))
     assert embedding.axes.any(0).sum() == 2
     assert torch.isfinite(embedding(photos)).all()
+
+
+def test_a_studios_ground_is_plain_whatever_its_tone_and_though_the_shoe_touches_it() -> None:
+    touching = shoe((200, 30, 30), 255, left=58)
+    touching[:, 30:90, 0] = 10
+    assert plainness(torch.stack([shoe((200, 30, 30), 255), shoe((200, 30, 30), 40), touching])).tolist() == [1, 1, 1]
+
+
+def test_a_rough_ground_is_not_plain_though_padding_made_two_sides_even() -> None:
+    rough = torch.from_numpy(np.random.default_rng(0).normal(120, 20, (3, 128, 128)).astype(np.float32)).clamp(0, 255)
+    padded = rough.clone()
+    padded[:, :24] = padded[:, -24:] = 120.0
+    assert plainness(torch.stack([rough, padded])).tolist() == [0, 0]
+    slightly = plainness((120 + 0.12 * (rough - 120))[None])
+    assert 0 < float(slightly) < 1
+
+
+def test_colours_count_by_the_ground_only_where_that_is_asked_for() -> None:
+    draw = np.random.default_rng(1)
+    photos = torch.stack([shoe((int(r), int(g), int(b)), 255) for r, g, b in draw.integers(0, 255, (40, 3))])
+    rough = photos[:1] + torch.from_numpy(draw.normal(0, 20, (1, 3, 128, 128)).astype(np.float32))
+    for by_ground, length in ((True, 0.0), (False, 1.0)):
+        embedding = ColourEmbedding(8, by_ground)
+        embedding.fit(colour_shares(photos))
+        assert float(embedding(rough.clamp(0, 255)).norm()) == pytest.approx(length, abs=1e-5)
+        assert float(embedding(photos[:1]).norm()) == pytest.approx(1, abs=1e-5)
