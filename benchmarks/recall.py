@@ -78,7 +78,8 @@ def hits_of(vectors: np.ndarray, products: np.ndarray, groups: np.ndarray, rows:
             look: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Leave one photo out for each of `rows`: are its ten best products its own (q, 10), and which it is (q,).
 
-    `look` are those photos' vectors (len(rows), d) in another look."""
+    `look` are those photos' vectors (len(rows), d) in another look.
+    """
     scores, asked = leave_one_out(vectors, products, groups, rows, look)
     return ranked_hits(scores, products[asked], products), products[asked]
 

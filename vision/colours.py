@@ -78,7 +78,7 @@ def plainness(pixels: Tensor) -> Tensor:
     than a quarter.
     """
     border = border_of(pixels)                                                                  # (n, 3, b)
-    ordered = border.sort(2).values
+    ordered = border.sort(2).values  # OpenVINO knows no median
     away = (border - ordered[:, :, ordered.shape[2] // 2, None]).abs().amax(1).sort(1).values   # (n, b)
     return ((UNEVEN - away[:, 3 * away.shape[1] // 4]) / (UNEVEN - PLAIN)).clamp(0, 1)
 

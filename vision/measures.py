@@ -96,16 +96,16 @@ def cluster_interval(values: np.ndarray, clusters: np.ndarray, seed: int = 0, dr
 
 
 def leave_one_out(vectors: np.ndarray, labels: np.ndarray, groups: np.ndarray, rows: np.ndarray,
-                  asked: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+                  look: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Ask with each of `rows` whose product has a photo of another group; return (scores, the rows asked).
 
     vectors: unit (n, d); labels: products (n,); groups: near-duplicate groups (n,): a query's own group is hidden, so
-    that a rendition of the same picture never answers for it. `asked` are vectors (len(rows), d) of those rows' photos
+    that a rendition of the same picture never answers for it. `look` are vectors (len(rows), d) of those rows' photos
     in another look; without it they ask as they stand in the gallery. scores: (q, n) with -inf where hidden.
     """
     can = askable(labels, groups)[rows]
     queries = rows[can]
-    scores = (vectors[queries] if asked is None else asked[can]) @ vectors.T
+    scores = (vectors[queries] if look is None else look[can]) @ vectors.T
     scores[groups[queries][:, None] == groups[None, :]] = -np.inf
     return scores, queries
 
