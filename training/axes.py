@@ -29,10 +29,10 @@ def fit_colours(network: Network, data: Labelled) -> None:
 
 
 def fit_whitening(network: Network, data: Labelled, power: float, device: torch.device) -> None:
-    """Fit the whitening to the network's embeddings of one photo of each product."""
+    """Fit the whitening to the network's embeddings of one photo of each product, or to the part that it whitens."""
     if network.whitening is not None:
-        vectors = predict(network, data.packed, spread(data), device).vectors
-        network.whitening.fit(torch.from_numpy(vectors).to(device), -power)
+        vectors = torch.from_numpy(predict(network, data.packed, spread(data), device).vectors).to(device)
+        network.whitening.fit(F.normalize(vectors[:, :network.whitening.width]), -power)
 
 
 @torch.no_grad()

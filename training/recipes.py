@@ -48,7 +48,7 @@ class Recipe:
     embedding: int = 0
     colours: int = 0                # width of what a fine histogram of colours adds to the embedding; 0: none
     colour_share: float = 0.5       # what that counts for in a score
-    colours_by_ground: bool = False  # they count for less the less plain a photo's ground is, as people's photos are
+    colours_by_ground: bool = True  # they count for less the less like a studio's a photo's ground is
     whitening: float = 0.0          # power that evens out an embedding's principal axes, 0.5 altogether; 0: none
     neck: bool = True               # batch norm between embedding and head
     dropout: float = 0.0            # share of the embedding that a step leaves out before the head

@@ -10,6 +10,7 @@ POWER = 0.35            # of the shares: below a half a little of a rare colour 
 WHITENING = -0.1        # power of an axis' variance that it is weighed with
 GROUND = 14.0           # how far from the border's mean colour a pixel surely is no ground, in steps of 255
 PLAIN, UNEVEN = 2.0, 6.0  # upper quartile of the border's distance from its median: a studio's ground, and surely none
+DIM, LIT = 150.0, 220.0   # least channel of that median: ground or light that is surely no studio's, and one that is
 LEAST = 0.2             # what ground counts for: a white shoe on white must not vanish
 COUNT = BINS[0] * BINS[1] * BINS[2]
 TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
@@ -20,9 +21,9 @@ class ColourEmbedding(nn.Module):
     """Pixels → vectors (n, width): the histogram's principal components, fitted to photos by `fit`.
 
     Colour indexing (Swain & Ballard 1991) is hard to beat where colourways of one model differ in nothing else, and
-    misleads where light and ground are not a studio's. `by_ground` therefore shortens a photo's vector the less plain
-    its ground is, to none at last: how much a cue counts is read off the query (Zheng et al. 2015, "Query-adaptive late
-    fusion"). Otherwise all vectors have unit length.
+    misleads where light and ground are not a studio's. `by_ground` therefore shortens a photo's vector the less like a
+    studio's its ground is, to none at last: how much a cue counts is read off the query (Zheng et al. 2015,
+    "Query-adaptive late fusion"). Otherwise all vectors have unit length.
     """
 
     mean: Tensor
@@ -38,7 +39,7 @@ class ColourEmbedding(nn.Module):
         """Return vectors (n, width), none longer than 1, of float RGB pixels 0–255 (n, 3, h, w)."""
         with torch.autocast(pixels.device.type, enabled=False):  # half precision cannot tell neighbouring shades apart
             vectors = F.normalize((colour_shares(pixels) - self.mean) @ self.axes)
-            return vectors * plainness(pixels)[:, None] if self.by_ground else vectors
+            return vectors * studio_likeness(pixels)[:, None] if self.by_ground else vectors
 
     @torch.no_grad()
     def fit(self, shares: Tensor) -> None:
@@ -71,16 +72,20 @@ def colour_shares(pixels: Tensor) -> Tensor:
     return F.normalize((counts / counts.sum(1, keepdim=True)) ** POWER)
 
 
-def plainness(pixels: Tensor) -> Tensor:
-    """Return how plain the ground of float RGB pixels 0–255 (n, 3, h, w) is (n,), from 0 to 1, by the border's pixels.
+def studio_likeness(pixels: Tensor) -> Tensor:
+    """Return how like a studio's the ground of float RGB pixels 0–255 (n, 3, h, w) is (n,), from 0 to 1: even, and
+    white or nearly so, which proves the light to be neither coloured nor dim.
 
-    Their upper quartile tells: sides that padding made even are half of them, and a shoe that touches a side is less
-    than a quarter.
+    The upper quartile of the border's pixels tells how even: sides that padding made even are half of them, and a shoe
+    that touches a side is less than a quarter.
     """
-    border = border_of(pixels)                                                                  # (n, 3, b)
+    border = border_of(pixels)                                                          # (n, 3, b)
     ordered = border.sort(2).values  # OpenVINO knows no median
-    away = (border - ordered[:, :, ordered.shape[2] // 2, None]).abs().amax(1).sort(1).values   # (n, b)
-    return ((UNEVEN - away[:, 3 * away.shape[1] // 4]) / (UNEVEN - PLAIN)).clamp(0, 1)
+    median = ordered[:, :, ordered.shape[2] // 2, None]
+    away = (border - median).abs().amax(1).sort(1).values                               # (n, b)
+    even = (UNEVEN - away[:, 3 * away.shape[1] // 4]) / (UNEVEN - PLAIN)
+    light = (median.amin((1, 2)) - DIM) / (LIT - DIM)
+    return even.clamp(0, 1) * light.clamp(0, 1)
 
 
 def border_of(pixels: Tensor) -> Tensor:

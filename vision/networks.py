@@ -27,8 +27,9 @@ class Architecture:
     Wang et al. 2018, "CosFace"), whose logits are `scale` · cosine, with `subcenters` directions a class (Deng et al.
     2020).
     `colours` is the width of a `vision.colours.ColourEmbedding` beside what the trunk learnt, 0: none; `colour_share`
-    is what it counts for in a score, which `colours_by_ground` lessens for photos whose ground is not plain.
-    `whitened` embeddings are weighed along their principal axes (see `Whitening`). `neck` says whether features are
+    is what it counts for in a score, which `colours_by_ground` lessens for photos whose ground is not a studio's.
+    `whitened` embeddings are weighed along their principal axes (see `Whitening`), with `colours_by_ground` what the
+    trunk learnt alone: beside colours of changing length it would be centred wrongly. `neck` says whether features are
     normed over the batch before the head sees them; `dropout` is the share of them that a step of training leaves out.
     """
 
@@ -86,7 +87,8 @@ class Network(nn.Module):
         self.colours = (ColourEmbedding(architecture.colours, architecture.colours_by_ground)
                         if architecture.colours else None)
         self.width = self.learnt + architecture.colours
-        self.whitening = Whitening(self.width) if architecture.whitened else None
+        self.whitening = (Whitening(self.learnt if self.colours and architecture.colours_by_ground else self.width)
+                          if architecture.whitened else None)
         self.head: nn.Module = (CosineHead(self.width, classes, architecture.scale, architecture.subcenters)
                                 if architecture.head == "cosine" else nn.Linear(self.width, classes))
         self.register_buffer("mean", 255 * torch.tensor(preprocessing.mean).view(1, 3, 1, 1), persistent=False)
@@ -136,8 +138,14 @@ class Network(nn.Module):
 
     def placed(self, features: Tensor) -> Tensor:
         """Return unit embeddings (n, d) of penultimate features (n, d)."""
-        vectors = F.normalize(features.float())
-        return vectors if self.whitening is None else self.whitening(vectors)
+        features = features.float()
+        if self.whitening is None:
+            return F.normalize(features)
+        if self.whitening.width == self.width:
+            return self.whitening(F.normalize(features))
+        learnt, colours = features.split([self.learnt, self.architecture.colours], 1)
+        return F.normalize(torch.cat([learnt.norm(dim=1, keepdim=True) * self.whitening(F.normalize(learnt)),
+                                      colours], 1))
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Return unit embeddings (n, d) of float RGB pixels 0–255 (n, 3, h, w)."""
@@ -173,6 +181,7 @@ class Whitening(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
+        self.width = width
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("axes", torch.eye(width))
 

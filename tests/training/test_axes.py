@@ -33,6 +33,23 @@ def test_whitening_centres_and_evens_out() -> None:
     assert torch.allclose(whitening(unit).norm(dim=1), torch.ones(500), atol=1e-5)
 
 
+def test_what_is_learnt_is_whitened_apart_from_colours_whose_length_changes() -> None:
+    network = new_network(COLOURED, 3).eval()
+    assert network.whitening is not None and network.whitening.width == 16
+    features = torch.randn(40, 24, generator=torch.Generator().manual_seed(0)) + 2
+    plain = network.placed(features)
+    network.whitening.fit(torch.nn.functional.normalize(plain[:, :16]), -0.5)
+    found = network.placed(features)
+    assert torch.allclose(found[:, 16:], plain[:, 16:], atol=1e-5)
+    assert torch.allclose(found[:, :16].norm(dim=1), plain[:, :16].norm(dim=1), atol=1e-5)
+    assert found[:, :16].mean(0).abs().max() < 0.1 < plain[:, :16].mean(0).abs().min()
+
+
+def test_colours_that_always_count_the_same_are_whitened_along() -> None:
+    joint = new_network(replace(COLOURED, colours_by_ground=False), 3)
+    assert joint.whitening is not None and joint.whitening.width == 24
+
+
 def test_a_start_that_brings_axes_keeps_them() -> None:
     network = new_network(COLOURED, 3)
     assert network.colours is not None
@@ -47,7 +64,7 @@ def test_a_whitening_that_a_start_brings_is_left_behind() -> None:
         assert part is not None
         part.axes.fill_(0.5)
     fresh = load_start(network, former.state_dict(), "x")
-    assert network.whitening is not None and torch.equal(network.whitening.axes, torch.eye(24))
+    assert network.whitening is not None and torch.equal(network.whitening.axes, torch.eye(16))
     assert {"whitening.mean", "whitening.axes"} <= set(fresh) and network.colours is not None
     assert float(network.colours.axes.mean()) == pytest.approx(0.5)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vision.colours import COUNT, ColourEmbedding, cielab, colour_shares, plainness
+from vision.colours import COUNT, ColourEmbedding, cielab, colour_shares, studio_likeness
 
 
 def shoe(colour: tuple[int, int, int], ground: int, left: int = 20) -> Tensor:
@@ -62,19 +62,22 @@ def test_fewer_photos_than_axes_leave_the_rest_empty() -> None:
     assert torch.isfinite(embedding(photos)).all()
 
 
-def test_a_studios_ground_is_plain_whatever_its_tone_and_though_the_shoe_touches_it() -> None:
+def test_a_studios_ground_is_even_and_nearly_white_though_the_shoe_touches_it() -> None:
     touching = shoe((200, 30, 30), 255, left=58)
     touching[:, 30:90, 0] = 10
-    assert plainness(torch.stack([shoe((200, 30, 30), 255), shoe((200, 30, 30), 40), touching])).tolist() == [1, 1, 1]
+    grounds = [shoe((200, 30, 30), 255), touching, shoe((200, 30, 30), 234), shoe((200, 30, 30), 40)]
+    assert studio_likeness(torch.stack(grounds)).tolist() == [1, 1, 1, 0]
+    warm = shoe((200, 30, 30), 255)
+    warm[2] -= 70
+    assert 0 < float(studio_likeness(warm[None])) < 1
 
 
-def test_a_rough_ground_is_not_plain_though_padding_made_two_sides_even() -> None:
-    rough = torch.from_numpy(np.random.default_rng(0).normal(120, 20, (3, 128, 128)).astype(np.float32)).clamp(0, 255)
+def test_a_rough_ground_is_no_studios_though_padding_made_two_sides_even() -> None:
+    rough = torch.from_numpy(np.random.default_rng(0).normal(235, 20, (3, 128, 128)).astype(np.float32)).clamp(0, 255)
     padded = rough.clone()
-    padded[:, :24] = padded[:, -24:] = 120.0
-    assert plainness(torch.stack([rough, padded])).tolist() == [0, 0]
-    slightly = plainness((120 + 0.12 * (rough - 120))[None])
-    assert 0 < float(slightly) < 1
+    padded[:, :24] = padded[:, -24:] = 235.0
+    assert studio_likeness(torch.stack([rough, padded])).tolist() == [0, 0]
+    assert 0 < float(studio_likeness((235 + 0.12 * (rough - 235))[None])) < 1
 
 
 def test_colours_count_by_the_ground_only_where_that_is_asked_for() -> None:
