@@ -40,15 +40,26 @@ from index.calibration import (
     fit,
     rank_products,
 )
-from index.decision import EXACT, Decision
+from index.decision import EXACT, Decision, colour_length
 from index.disturbed import disturbed
 from index.evaluate import Queries
 from index.gallery import Gallery
 from training.recipes import Recipe
+from vision.embedder import Embedder
 from vision.measures import askable, cluster_interval, expected_calibration_error
 
 SETS = ("angles-a", "angles-b", "angles-c", "angles-d", "sideviews", "farfetch")
 AS_IT_IS, DISTURBED = "as it is", "disturbed"
+
+
+@dataclass(frozen=True)
+class Photos:
+    """The gallery, the query vectors (n, d) of all its photos by how they look, and how many of their last numbers are
+    colours (see `NetworkCard.colours`)."""
+
+    gallery: Gallery
+    ways: dict[str, np.ndarray]
+    colours: int
 
 
 @dataclass(frozen=True)
@@ -67,8 +78,9 @@ class Outcomes:
 def main() -> None:
     """Measure and print a table, with --json one object as the last line."""
     options = _options()
-    gallery, ways = _embedded(options)
-    drawn = [outcomes(gallery, ways, seed) for seed in range(options.draws)]
+    photos = _embedded(options)
+    gallery, ways = photos.gallery, photos.ways
+    drawn = [outcomes(photos, seed) for seed in range(options.draws)]
     pooled = Outcomes(*(np.concatenate(column) for column in zip(*(vars(one).values() for one in drawn), strict=True)))
     found = {"calibrated decision": measures(pooled, pooled.accepted, pooled.confidence),
              "flat score cutoff": measures(pooled, pooled.accepted_by_cutoff, None)}
@@ -85,17 +97,17 @@ def main() -> None:
         print(json.dumps({"photos": len(gallery.ids), "draws": options.draws, "rows": found}))
 
 
-def outcomes(gallery: Gallery, ways: dict[str, np.ndarray], seed: int) -> Outcomes:
-    """Split, calibrate, and ask the other half; `ways` are query vectors (n, d) of all photos, by how they look."""
-    random = np.random.default_rng(seed)
+def outcomes(photos: Photos, seed: int) -> Outcomes:
+    """Split, calibrate, and ask the other half."""
+    random, gallery = np.random.default_rng(seed), photos.gallery
     can, models = askable(gallery.products, gallery.groups), gallery.item_models
     shuffled = random.permutation(np.unique(models[can]))
     asked = np.isin(models, shuffled[:len(shuffled) // 2])
     products = random.permutation(np.unique(gallery.products[asked & can]))
     absent = np.isin(gallery.products, products[:len(products) // 2])
-    known, decision = _calibrated(gallery, ways, ~asked, can)
+    known, decision = _calibrated(photos, ~asked, can)
     cutoff = _cutoff(known)
-    rows = list(_asked(gallery, ways, np.flatnonzero(asked & can), absent))
+    rows = list(_asked(photos, np.flatnonzero(asked & can), absent))
     cases = [case for _, case in rows]
     decided = [decision.decide(case.ranked.evidence()) for case in cases]
     return Outcomes(
@@ -105,24 +117,24 @@ def outcomes(gallery: Gallery, ways: dict[str, np.ndarray], seed: int) -> Outcom
         np.array([case.ranked.scores[0] >= cutoff for case in cases]), np.array([way for way, _ in rows]))
 
 
-def _calibrated(gallery: Gallery, ways: dict[str, np.ndarray], chosen: np.ndarray,
-                can: np.ndarray) -> tuple[list[Case], Decision]:
-    own = gallery.only(chosen)
+def _calibrated(photos: Photos, chosen: np.ndarray, can: np.ndarray) -> tuple[list[Case], Decision]:
+    own = photos.gallery.only(chosen)
     rows = np.flatnonzero(can[chosen])
-    cases = [case for look, vectors in enumerate(ways.values())
-             for case in cases_of(own, Queries(vectors[chosen][rows], rows), look)]
+    cases = [case for look, vectors in enumerate(photos.ways.values())
+             for case in cases_of(own, Queries(vectors[chosen][rows], rows), look, photos.colours)]
     return cases, fit(cases, "other products")
 
 
-def _asked(gallery: Gallery, ways: dict[str, np.ndarray], rows: np.ndarray,
-           absent: np.ndarray) -> Iterator[tuple[str, Case]]:
+def _asked(photos: Photos, rows: np.ndarray, absent: np.ndarray) -> Iterator[tuple[str, Case]]:
+    gallery = photos.gallery
     models = gallery.item_models
-    for way, vectors in ways.items():
+    for way, vectors in photos.ways.items():
         for row in rows.tolist():
             out = absent | (gallery.groups == gallery.groups[row])
             own = (gallery.products == gallery.products[row]) & ~out
             kind = PRESENT if own.any() else SIBLINGS if ((models == models[row]) & ~out).any() else STRANGER
-            ranked = rank_products(np.where(out, -np.inf, gallery.vectors @ vectors[row]), gallery.products, models)
+            scores = np.where(out, -np.inf, gallery.vectors @ vectors[row])
+            ranked = rank_products(scores, gallery.products, models, colour_length(vectors[row], photos.colours))
             yield way, Case(ranked, int(gallery.products[row]), int(models[row]), kind)
 
 
@@ -185,7 +197,11 @@ def reliability_diagram(path: Path, found: Outcomes, bins: int = 10) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _embedded(options: argparse.Namespace) -> tuple[Gallery, dict[str, np.ndarray]]:
+def _embedded(options: argparse.Namespace) -> Photos:
+    embedder = None
+    if options.network:
+        named = open_stores(read_settings())
+        embedder = embedder_of(named, named.releases.open(options.network))
     with tempfile.TemporaryDirectory() as folder:
         stores = open_stores(Settings(data_dir=Path(folder) / "data", threads=options.threads))
         import_path(stores.database, stores.photos, options.photos, sets=options.sets or ())
@@ -193,22 +209,18 @@ def _embedded(options: argparse.Namespace) -> tuple[Gallery, dict[str, np.ndarra
             rows = product_photos(session)
         ids = {(row.product_id, row.sha256): at for at, row in enumerate(rows)}
         names = [row.sha256 for row in rows]
-        plain = np.concatenate(list(_vectors(options, stores, names, None)))
+        plain = np.concatenate(list(_vectors(embedder, stores, names, None)))
         gallery = gallery_of(rows, ids, dict(zip(names, plain, strict=True)), {})
         can = np.flatnonzero(askable(gallery.products, gallery.groups))
         careless = gallery.vectors.copy()
-        careless[can] = np.concatenate(list(_vectors(options, stores, [names[row] for row in can], 1)))
-        return gallery, {AS_IT_IS: gallery.vectors, DISTURBED: careless}
+        careless[can] = np.concatenate(list(_vectors(embedder, stores, [names[row] for row in can], 1)))
+        return Photos(gallery, {AS_IT_IS: gallery.vectors, DISTURBED: careless},
+                      embedder.card.colours if embedder else 0)
 
 
-def _vectors(options: argparse.Namespace, stores: Stores, names: list[str], seed: int | None,
+def _vectors(embedder: Embedder | None, stores: Stores, names: list[str], seed: int | None,
              chunk: int = 512) -> Iterator[np.ndarray]:
     """Embeddings of stored photos, disturbed where a seed is given, by a release or by the network that is shipped."""
-    embedder = None
-    if options.network:
-        named = open_stores(read_settings())
-        embedder = embedder_of(named, named.releases.open(options.network))
-
     def image(name: str, at: int) -> Image.Image:
         return stores.photos.image(name) if seed is None else disturbed(stores.photos.image(name), seed + at)
 

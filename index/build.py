@@ -57,7 +57,8 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
 def calibrate(store: PhotoStore, embedder: Embedder, gallery: Gallery) -> Decision | None:
     """Fit the decision on the gallery's own photos, each as it is and disturbed as people photograph."""
     rows, name = calibration_rows(gallery)
-    return fit_decision(gallery, [Queries(gallery.vectors[rows], rows), street(store, embedder, gallery, rows)], name)
+    return fit_decision(gallery, [Queries(gallery.vectors[rows], rows), street(store, embedder, gallery, rows)], name,
+                        embedder.card.colours)
 
 
 def embed_photos(store: PhotoStore, embedder: Embedder, names: list[str],

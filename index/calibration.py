@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from index.decision import Decision, Evidence, evidence_of
+from index.decision import Decision, Evidence, colour_length, evidence_of
 from index.evaluate import Queries, held_out_photos, unseen_products
 from index.gallery import Gallery
 from vision.measures import askable, expected_calibration_error, some
@@ -38,10 +38,13 @@ def calibration_rows(gallery: Gallery) -> tuple[np.ndarray, str]:
     return some(np.flatnonzero(can), MOST_QUERIES), "all"
 
 
-def fit_decision(gallery: Gallery, looks: Sequence[Queries], fitted_on: str) -> Decision | None:
+def fit_decision(gallery: Gallery, looks: Sequence[Queries], fitted_on: str, colours: int = 0) -> Decision | None:
     """Fit on photos of the gallery itself, asked in one or several looks; None if too few of their products have
-    another photo, or all are of one model, so that nothing can be asked for that is not here."""
-    cases = [case for look, queries in enumerate(looks) for case in cases_of(gallery, queries, look)]
+    another photo, or all are of one model, so that nothing can be asked for that is not here.
+
+    `colours` is that of the network's card.
+    """
+    cases = [case for look, queries in enumerate(looks) for case in cases_of(gallery, queries, look, colours)]
     asked = sum(case.kind == PRESENT and case.look == 0 for case in cases)
     strange = any(case.kind == STRANGER for case in cases)
     return fit(cases, fitted_on) if asked >= FEWEST_QUERIES and strange else None
@@ -49,16 +52,18 @@ def fit_decision(gallery: Gallery, looks: Sequence[Queries], fitted_on: str) -> 
 
 @dataclass(frozen=True)
 class Ranked:
-    """One query's best distinct products: ids, scores and models, best first, and the scores of the first's photos."""
+    """One query's best distinct products: ids, scores and models, best first, the scores of the first's photos, and the
+    length of the query's colours."""
 
     products: np.ndarray
     scores: np.ndarray
     models: np.ndarray
     own: np.ndarray
+    colours: float
 
     def evidence(self) -> Evidence:
         """What the decision looks at."""
-        return evidence_of(self.scores, self.models, self.own)
+        return evidence_of(self.scores, self.models, self.own, self.colours)
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,7 @@ class Case:
         return float(np.sort(self.ranked.own)[-1] - np.sort(self.ranked.own)[-2]) if len(self.ranked.own) > 1 else None
 
 
-def cases_of(gallery: Gallery, queries: Queries, look: int = 0) -> list[Case]:
+def cases_of(gallery: Gallery, queries: Queries, look: int = 0, colours: int = 0) -> list[Case]:
     """Ask the gallery each photo three times; those without another photo of their product are left out."""
     models = gallery.item_models
     cases = []
@@ -101,21 +106,23 @@ def cases_of(gallery: Gallery, queries: Queries, look: int = 0) -> list[Case]:
         hidden = {PRESENT: same_group, STRANGER: family | same_group}
         if (family & ~own).any():
             hidden[SIBLINGS] = own | same_group
-        cases += [Case(rank_products(np.where(out, -np.inf, scores), gallery.products, models),
+        length = colour_length(vector, colours)
+        cases += [Case(rank_products(np.where(out, -np.inf, scores), gallery.products, models, length),
                        int(gallery.products[row]), int(models[row]), kind, look)
                   for kind, out in hidden.items() if not out.all()]
     return cases
 
 
-def rank_products(scores: np.ndarray, products: np.ndarray, models: np.ndarray) -> Ranked:
-    """Rank the products (n,) of a gallery's items by a query's scores (n,), -inf where hidden, with models (n,)."""
+def rank_products(scores: np.ndarray, products: np.ndarray, models: np.ndarray, colours: float) -> Ranked:
+    """Rank the products (n,) of a gallery's items by a query's scores (n,), -inf where hidden, with models (n,);
+    `colours` is the length of the query's."""
     near = np.argpartition(-scores, NEAREST)[:NEAREST] if len(scores) > NEAREST else np.arange(len(scores))
     order = near[np.lexsort((near, -scores[near]))]
     order = order[np.isfinite(scores[order])]
     _, first = np.unique(products[order], return_index=True)
     best = order[np.sort(first)][:50]
     own = scores[products == products[best[0]]]
-    return Ranked(products[best], scores[best], models[best], own[np.isfinite(own)])
+    return Ranked(products[best], scores[best], models[best], own[np.isfinite(own)], colours)
 
 
 def fit(cases: Sequence[Case], fitted_on: str) -> Decision:

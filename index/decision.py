@@ -14,8 +14,9 @@ SAME_PHOTO, SAME_PHOTO_LEAD = 0.99, 0.01
 @dataclass(frozen=True)
 class Evidence:
     """What the decision looks at: the best score, its lead over the second product and over the next model, the
-    density of the gallery around (mean score of the ranks 2 to 10), and how far the best product's second photo
-    leads the second product (None where it has only one).
+    density of the gallery around (mean score of the ranks 2 to 10), how far the best product's second photo leads the
+    second product (None where it has only one), and the length of the colours in the query's vector: where they count
+    for less, because the ground is not a studio's, scores mean something else.
 
     Not the number of photos behind it: leaving a query out lowers just that, and would give the answer away.
     """
@@ -25,6 +26,7 @@ class Evidence:
     model_lead: float
     density: float
     support: float | None
+    colours: float = 0.0
 
     @property
     def same_photo(self) -> bool:
@@ -34,7 +36,7 @@ class Evidence:
     def features(self, gap: float) -> list[float]:
         """The inputs of the logistic models; a product's only photo is taken to have a second one `gap` below it."""
         return [self.score, self.lead, self.model_lead, self.density,
-                self.lead - gap if self.support is None else self.support]
+                self.lead - gap if self.support is None else self.support, self.colours]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Decision:
     def decide(self, evidence: Evidence) -> tuple[str, float]:
         """Return the verdict and the probability that the best match is the very product."""
         values = np.array([1.0, *evidence.features(self.gap)])
-        # An index of a former version was fitted on the first three features alone.
+        # An index of a former version was fitted on the first three or five features alone.
         exact = float(expit(values[:len(self.product)] @ self.product))
         model = float(expit(values[:len(self.model)] @ self.model))
         if evidence.same_photo:
@@ -95,11 +97,16 @@ def read_decision(raw: dict[str, Any] | None) -> Decision | None:
     return Decision(**{**known, "product": tuple(raw["product"]), "model": tuple(raw["model"])})
 
 
-def evidence_of(scores: np.ndarray, models: np.ndarray, own: np.ndarray) -> Evidence:
-    """Evidence from one query's ranked distinct products, scores and models (m,), best first, and from the scores (o,)
-    of the best product's own photos."""
+def evidence_of(scores: np.ndarray, models: np.ndarray, own: np.ndarray, colours: float) -> Evidence:
+    """Evidence from one query's ranked distinct products, scores and models (m,), best first, from the scores (o,) of
+    the best product's own photos, and from the length of the query's colours."""
     others = scores[models != models[0]]
     second = float(scores[1]) if len(scores) > 1 else -1.0
     return Evidence(float(scores[0]), float(scores[0]) - second, float(scores[0] - others[0]) if len(others)
                     else float(scores[0] + 1), float(scores[1:NEIGHBOURS].mean()) if len(scores) > 1 else -1.0,
-                    float(np.sort(own)[-2]) - second if len(own) > 1 else None)
+                    float(np.sort(own)[-2]) - second if len(own) > 1 else None, colours)
+
+
+def colour_length(vector: np.ndarray, colours: int) -> float:
+    """The length of the last `colours` numbers of a query's vector (d,), see `NetworkCard.colours`; 0 without any."""
+    return float(np.linalg.norm(vector[-colours:])) if colours else 0.0

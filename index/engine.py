@@ -12,7 +12,7 @@ from PIL import Image
 from catalogue.errors import BadRelease, NothingLive
 from catalogue.gallery_items import GalleryState
 from catalogue.releases import Published
-from index.decision import UNKNOWN, Decision, evidence_of, read_decision
+from index.decision import UNKNOWN, Decision, colour_length, evidence_of, read_decision
 from index.gallery import read_gallery
 from index.search import Match, Part
 from index.view import GONE, View, view_of
@@ -127,7 +127,8 @@ class Engine:
         if self.decision is not None:
             verdict, confidence = self.decision.decide(evidence_of(
                 np.array([match.score for match in ranked]), models,
-                view.photo_scores(seen.vectors, ranked[0].product_id)))
+                view.photo_scores(seen.vectors, ranked[0].product_id),
+                colour_length(seen.vectors[0], self.embedder.card.colours)))
         best, brand = ranked[0], view.brand(ranked[0].product_id)
         key = self.embedder.card.classes[int(seen.probabilities.argmax())]
         predicted = view.by_key.get(key)

@@ -44,6 +44,11 @@ class NetworkCard:
         if self.temperature <= 0 or self.width < 1:
             raise ValueError(f"impossible network card: temperature {self.temperature}, width {self.width}")
 
+    @property
+    def colours(self) -> int:
+        """How many of an embedding's last numbers are colours whose length says how much they count; 0: none."""
+        return self.architecture["colours"] if self.architecture.get("colours_by_ground") else 0
+
     def write(self, folder: Path) -> None:
         """Write `model.json`."""
         (folder / CARD).write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False), encoding="utf-8")

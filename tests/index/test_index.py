@@ -17,7 +17,7 @@ from app.wiring import Stores, embedder_of, network_of
 from catalogue.errors import BadRelease
 from catalogue.gallery_items import register
 from index.calibration import calibration_rows, fit_decision
-from index.decision import EXACT, UNKNOWN, Decision, Evidence, read_decision
+from index.decision import EXACT, UNKNOWN, Decision, Evidence, colour_length, read_decision
 from index.disturbed import disturbed
 from index.engine import Engine
 from index.evaluate import Queries, evaluate, evaluate_queries
@@ -125,6 +125,23 @@ def test_the_decision_counts_photos_not_the_looks_they_are_asked_in() -> None:
     assert once is not None and twice is not None and once.queries == twice.queries
     assert fitted(made_gallery(products=4, photos=4), 1) is None, "16 photos are too few to fit on"
     assert fitted(made_gallery(products=4, photos=4), 2) is None, "asked twice they are still 16"
+
+
+def test_scores_are_judged_by_how_much_the_querys_colours_count() -> None:
+    learnt, colours = made_gallery(products=120, noise=0.15), made_gallery(products=120, noise=0.05, seed=1)
+    rows, name = calibration_rows(learnt)
+
+    def joined(length: float) -> np.ndarray:
+        vectors = np.concatenate([learnt.vectors, length * colours.vectors], 1)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    gallery = replace(learnt, vectors=joined(1.0))
+    looks = [Queries(joined(length)[rows], rows) for length in (1.0, 0.0)]
+    width = colours.vectors.shape[1]
+    blind, seeing = fit_decision(gallery, looks, name), fit_decision(gallery, looks, name, width)
+    assert blind is not None and seeing is not None
+    assert seeing.true_accepts > blind.true_accepts + 0.1 and seeing.false_accepts <= 0.06
+    assert colour_length(looks[0].vectors[0], width) == pytest.approx(0.5**0.5) and colour_length(np.ones(4), 0) == 0
 
 
 def test_no_decision_is_fitted_where_no_shoe_can_be_missing() -> None:
