@@ -22,7 +22,8 @@ class Settings(BaseSettings):
     max_store_gb: float = Field(0.0, ge=0, description="Photos on disk at which crawls are refused; 0 for no limit")
     tasks_dir: str = Field("", description="Folder of your own tasks' files; empty for `tasks` in the data folder")
     retrain: str = Field("", description="When the schedule retrains: a cron expression or an interval; empty: never")
-    retrain_options: str = Field("--set start=shipped --set lr=0.003", description="Options of a bare retrain")
+    retrain_options: str = Field("--set start=shipped --set lr=0.003 --set colours=128",
+                                 description="Options of a bare retrain")
     add_after: int = Field(20, ge=1, description="New photos that make the schedule add to the index")
     runtime: str = Field("auto", description="auto, openvino, cpu, cuda or cuda:N: what computes embeddings")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N: where training runs")

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from training.batches import CHUNK, Labelled, in_order
 from training.measuring import predict
-from vision.colours import colour_shares
 from vision.networks import CosineHead, Network
 
 log = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ def fit_colours(network: Network, data: Labelled) -> None:
     packed, rows = data.packed, spread(data)
     torch.manual_seed(0)  # the axes are found by random projections, in every process the same
     chunks = (np.ascontiguousarray(packed[rows[start:start + CHUNK], ..., :3]) for start in range(0, len(rows), CHUNK))
-    network.colours.fit(torch.cat([colour_shares(torch.from_numpy(chunk).permute(0, 3, 1, 2).float())
+    network.colours.fit(torch.cat([network.colours.shares(torch.from_numpy(chunk).permute(0, 3, 1, 2).float())
                                    for chunk in chunks]))
     log.info("fitted the axes of colour to %d photos", len(rows))
 

@@ -12,6 +12,7 @@ GROUND = 14.0           # how far from the border's mean colour a pixel surely i
 PLAIN, UNEVEN = 2.0, 6.0  # upper quartile of the border's distance from its median: a studio's ground, and surely none
 DIM, LIT = 150.0, 220.0   # least channel of that median: ground or light that is surely no studio's, and one that is
 LEAST = 0.2             # what ground counts for: a white shoe on white must not vanish
+SIDE = 64               # pixels along a side that suffice: with four times as many no more shoes are found
 COUNT = BINS[0] * BINS[1] * BINS[2]
 TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
 WHITE = (0.9505, 1.0, 1.089)
@@ -38,12 +39,18 @@ class ColourEmbedding(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Return vectors (n, width), none longer than 1, of float RGB pixels 0–255 (n, 3, h, w)."""
         with torch.autocast(pixels.device.type, enabled=False):  # half precision cannot tell neighbouring shades apart
-            vectors = F.normalize((colour_shares(pixels) - self.mean) @ self.axes)
+            vectors = F.normalize((self.shares(pixels) - self.mean) @ self.axes)
             return vectors * studio_likeness(pixels)[:, None] if self.by_ground else vectors
+
+    def shares(self, pixels: Tensor) -> Tensor:
+        """Return the `colour_shares` (n, COUNT) that the axes are of; of every pixel where colours always count the
+        same, as former networks have it."""
+        step = max(1, pixels.shape[3] // SIDE) if self.by_ground else 1
+        return colour_shares(pixels[:, :, ::step, ::step])
 
     @torch.no_grad()
     def fit(self, shares: Tensor) -> None:
-        """Take the axes from the `colour_shares` (n, COUNT) of photos; fewer photos than axes leave the rest empty."""
+        """Take the axes from the `shares` (n, COUNT) of photos; fewer photos than axes leave the rest empty."""
         width = self.axes.shape[1]
         self.mean.copy_(shares.mean(0))
         centred = shares - self.mean

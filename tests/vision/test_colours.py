@@ -54,6 +54,14 @@ def test_axes_are_those_along_which_the_photos_differ() -> None:
     assert ((embedding(moved) @ embedding(photos).T).argmax(1) == torch.arange(40)).all()
 
 
+def test_of_large_photos_a_part_of_the_pixels_is_counted() -> None:
+    small = shoe((200, 30, 30), 255)[None]
+    large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    counted, every = ColourEmbedding(8, by_ground=True), ColourEmbedding(8)
+    assert torch.allclose(counted.shares(large), counted.shares(small), atol=1e-6)
+    assert torch.equal(every.shares(large), colour_shares(large))
+
+
 def test_fewer_photos_than_axes_leave_the_rest_empty() -> None:
     embedding = ColourEmbedding(16)
     photos = torch.stack([shoe((200, 30, 30), 255), shoe((30, 30, 200), 255), shoe((30, 200, 30), 255)])

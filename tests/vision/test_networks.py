@@ -58,7 +58,9 @@ def test_an_export_whose_logits_are_others_is_refused(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize("architecture", [
     Architecture("resnet18", levels=4, pooling="gem"),
     Architecture("resnet18d", embedding=32, subcenters=3),
-    Architecture("resnet18", embedding=32, levels=2, colours=4, colours_by_ground=True, pooling="moments"),
+    Architecture("resnet18", embedding=32, levels=2, colours=4, colours_by_ground=True, whitened=True,
+                 pooling="moments"),
+    Architecture("resnet18", colours=4, whitened=True),
     pytest.param(Architecture("mobilenet_v2", levels=2, embedding=32), marks=pytest.mark.slow),
     pytest.param(Architecture("resnet50d", levels=4), marks=pytest.mark.slow),
     pytest.param(Architecture("mobilenet_v3_large", pooling="gem"), marks=pytest.mark.slow),
