@@ -34,4 +34,4 @@ def test_a_training_starts_from_it_and_from_nothing_when_told() -> None:
 
 def test_the_recipe_for_shops_photos_is_one() -> None:
     recipe = read_recipe(SHIPPED.parent / "studio.toml")
-    assert recipe.colours and recipe.whitening and recipe.start.startswith("torchvision:")
+    assert recipe.colours and recipe.colours_by_ground and recipe.whitening and recipe.start == "shipped"
