@@ -13,17 +13,20 @@ from PIL import Image
 from sqlalchemy.orm import Session
 
 from app.commands.indexing import build_with_bar
+from app.commands.training import train_with_bars
 from app.wiring import Stores, embedder_of, network_of
 from catalogue.errors import BadRelease
 from catalogue.gallery_items import register
+from catalogue.snapshots import SplitShares, take_snapshot
 from index.calibration import calibration_rows, fit_decision
-from index.decision import EXACT, UNKNOWN, Decision, Evidence, colour_length, read_decision
+from index.decision import EXACT, UNKNOWN, Decision, Evidence, colour_length, evidence_of, read_decision
 from index.disturbed import disturbed
 from index.engine import Engine
 from index.evaluate import Queries, evaluate, evaluate_queries
 from index.gallery import Gallery, read_gallery
 from index.search import Part
 from index.view import View, view_of
+from training.recipes import Recipe
 
 
 def made_gallery(products: int = 40, photos: int = 4, noise: float = 0.15, seed: int = 0, width: int = 32) -> Gallery:
@@ -179,6 +182,24 @@ def test_too_few_photos_fit_no_decision() -> None:
     assert fitted_on_itself(made_gallery(products=4)) is None
 
 
+def test_an_answer_is_judged_by_the_colours_of_its_own_photo(stocked: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = Recipe(size=32, epochs=1, views=4, batch=16, precision="fp32", colours=8)
+    snapshot = take_snapshot(stocked.database, stocked.snapshots, SplitShares())
+    network = stocked.releases.open(train_with_bars(stocked, snapshot, recipe))
+    index = stocked.releases.open(build_with_bar(stocked, network))
+    engine = Engine(index, network, embedder_of(stocked, network))
+    engine.decision = Decision((0.0,) * 7, (0.0,) * 7, 0.9, 0.5, 0.0, 1.0, 0.0, 0.0, 0.0, 20, "unseen")
+    seen: list[float] = []
+    monkeypatch.setattr("index.engine.evidence_of",
+                        lambda *evidence: seen.append(evidence[3]) or evidence_of(*evidence))
+    studio = Image.new("RGB", (64, 64), "white")
+    studio.paste((200, 30, 30), (16, 20, 48, 40))
+    street = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    for photo in (studio, street):
+        engine.identify(photo)
+    assert seen == pytest.approx([0.5**0.5, 0], abs=0.01)
+
+
 def test_ids_stay_with_their_photos(stocked: Stores) -> None:
     with Session(stocked.database) as session, session.begin():
         from catalogue.queries import product_photos
@@ -219,6 +240,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from app.commands.indexing import build_with_bar
+from app.commands.training import train_with_bars
 from app.settings import Settings
 from app.wiring import open_stores
 import index.build
