@@ -87,7 +87,7 @@ class Network(nn.Module):
         self.colours = (ColourEmbedding(architecture.colours, architecture.colours_by_ground)
                         if architecture.colours else None)
         self.width = self.learnt + architecture.colours
-        self.whitening = (Whitening(self.learnt if self.colours and architecture.colours_by_ground else self.width)
+        self.whitening = (Whitening(self.learnt if architecture.colours_by_ground else self.width)
                           if architecture.whitened else None)
         self.head: nn.Module = (CosineHead(self.width, classes, architecture.scale, architecture.subcenters)
                                 if architecture.head == "cosine" else nn.Linear(self.width, classes))

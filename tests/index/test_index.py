@@ -240,7 +240,6 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from app.commands.indexing import build_with_bar
-from app.commands.training import train_with_bars
 from app.settings import Settings
 from app.wiring import open_stores
 import index.build
