@@ -1,7 +1,6 @@
 """The live engine of one worker: loads what is promoted or added beside the old one, checks it, swaps one reference."""
 
 import logging
-import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -9,7 +8,7 @@ from PIL.Image import Image
 from sqlalchemy.orm import Session
 
 from app.batching import BatchingRuntime, retire
-from app.watching import Watch
+from app.watching import Refusals, Watch
 from app.wiring import Stores, embedder_of, network_of
 from catalogue.errors import BadPhoto, BadRelease, NotFound, NothingLive
 from catalogue.gallery_items import GalleryState, StateMark, read_state, state_mark
@@ -18,8 +17,6 @@ from index.search import Part
 from index.view import GONE, View
 
 log = logging.getLogger(__name__)
-RETRY_S = 60
-NONE_REFUSED = ("", 0.0, "")  # release, until when, why
 
 
 class LiveIndex:
@@ -31,16 +28,14 @@ class LiveIndex:
         self._engine: Engine | None = None
         self._mark: StateMark | None = None
         self._problem = self._change_problem = ""
-        self._refused = NONE_REFUSED
-        self._refused_segments: dict[str, tuple[float, str]] = {}
+        self._refused, self._refused_segments = Refusals(), Refusals()
         self._watch = Watch(self.refresh, stores.settings.poll_s, "live-index")
 
     @property
     def problem(self) -> str:
         """What is wrong now, in sentences; empty where all is well."""
-        refused = self._refused_segments.copy()  # the watch may change it while this thread reads
-        segments = (f"{name} was added but cannot serve: {why}" for name, (_, why) in refused.items())
-        return "; ".join(filter(None, (self._problem, self._refused[2], self._change_problem, *segments)))
+        return "; ".join(filter(None, (self._problem, *self._refused.reasons(), self._change_problem,
+                                       *self._refused_segments.reasons())))
 
     def current(self) -> Engine:
         """The engine to answer a whole request with; `NothingLive` if there is none yet."""
@@ -51,8 +46,7 @@ class LiveIndex:
         return engine
 
     def refresh(self) -> None:
-        """Follow slot, segments and catalogue once: load, self-check, swap. What fails is not tried again before a
-        minute, or the slot changes: loading takes the processor from those who answer."""
+        """Follow slot, segments and catalogue once: load, self-check, swap."""
         try:
             name = self.stores.releases.live_name("index")
         except Exception as error:
@@ -60,11 +54,10 @@ class LiveIndex:
             log.warning("%s", self._problem)
             return
         self._problem, former = "", self._engine
-        refused, until, _ = self._refused
-        if name is None or (former is not None and former.index.name == name):
-            self._refused = NONE_REFUSED
-        elif name != refused or time.monotonic() >= until:
-            self._swap_base(name)
+        wanted = None if former is not None and former.index.name == name else name
+        self._refused.keep([wanted] if wanted else [])
+        if wanted and not self._refused.waits(wanted):
+            self._swap_base(wanted)
         if self._engine is not None:
             self._follow_changes(self._engine)
 
@@ -85,15 +78,12 @@ class LiveIndex:
             mark, state = self._state()
             engine = engine.extended(parts, state)
         except Exception as error:
-            why = f"{name} was promoted but cannot serve: {error}"
-            if why != self._refused[2]:
-                log.error("%s", why)
-            self._refused = (name, time.monotonic() + RETRY_S, why)
+            self._refused.add(name, f"{name} was promoted but cannot serve: {error}")
             return
         # Only now, so that a release that fails its check leaves no thread behind.
         engine.embedder.runtime = BatchingRuntime(engine.embedder.runtime)
         self._engine, self._mark = engine, mark
-        self._refused = NONE_REFUSED
+        self._refused.forget(name)
         log.info("%s is live", name)
         if former is not None:
             retire(former.embedder.runtime)
@@ -122,20 +112,17 @@ class LiveIndex:
         """
         names = self.stores.releases.segments(engine.index.name)
         used = {part.name: part for part in engine.view.parts[1:]}
-        self._refused_segments = {name: refused for name, refused in self._refused_segments.items() if name in names}
+        self._refused_segments.keep(names)
         parts = []
         for name in names:
-            until, why = self._refused_segments.get(name, (0.0, ""))
-            if name in used or time.monotonic() < until:
-                parts += [used[name]] if name in used else []
-                continue
-            try:
-                parts.append(self._open_segment(engine, name))
-                self._refused_segments.pop(name, None)
-            except Exception as error:
-                if str(error) != why:
-                    log.error("%s was added but cannot serve: %s", name, error)
-                self._refused_segments[name] = (time.monotonic() + RETRY_S, str(error))
+            if name in used:
+                parts.append(used[name])
+            elif not self._refused_segments.waits(name):
+                try:
+                    parts.append(self._open_segment(engine, name))
+                    self._refused_segments.forget(name)
+                except Exception as error:
+                    self._refused_segments.add(name, f"{name} was added but cannot serve: {error}")
         return [*_still_needed(engine.view, names, parts), *parts] if self._refused_segments else parts
 
     def _open_segment(self, engine: Engine, name: str) -> Part:

@@ -1,7 +1,6 @@
 """The live tasks of one worker: classifiers loaded beside the old ones when promoted, checked, swapped one by one."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from app.batching import BatchingRuntime, retire
-from app.watching import Watch
+from app.watching import Refusals, Watch
 from app.wiring import Stores, embedder_of
 from catalogue.errors import BadRelease, NotFound, NothingLive
 from catalogue.releases import Published, slot_of
 from vision.embedder import Embedder
 
 log = logging.getLogger(__name__)
-RETRY_S = 60
 BATCH = 16
 GUARD = "garment"  # the task that says whether there is a shoe at all
 Opening = Callable[[Stores, Published], Embedder]
@@ -116,15 +114,15 @@ class LiveTasks:
     def __init__(self, stores: Stores, opening: Opening = embedder_of) -> None:
         self.stores, self.opening = stores, opening
         self._tasks: dict[str, LiveTask] = {}
-        self._refused: dict[str, tuple[str, float, str]] = {}  # slot → (release, until when, why)
+        self._refused = Refusals()  # by slot and release
+        self._wanted: Mapping[str, str] = {}  # slot → release
         self._problem = ""
         self._watch = Watch(self.refresh, stores.settings.poll_s, "live-tasks")
 
     @property
     def problem(self) -> str:
         """What is wrong now, in sentences; empty where all is well."""
-        refused = self._refused.copy()  # the watch may change it while this thread reads
-        return "; ".join(filter(None, [self._problem, *(why for _, _, why in refused.values())]))
+        return "; ".join(filter(None, [self._problem, *self._refused.reasons()]))
 
     def current(self) -> Mapping[str, LiveTask]:
         """The live tasks by name; what is handed out never changes."""
@@ -135,7 +133,8 @@ class LiveTasks:
         tasks = self._tasks
         if name in tasks:
             return tasks[name]
-        _, _, why = self._refused.get(f"task:{name}", ("", 0.0, ""))
+        slot = f"task:{name}"
+        why = self._refused.why((slot, self._wanted.get(slot, "")))
         if why or self._problem:
             raise NothingLive(why or self._problem)
         raise _unknown(name, list(tasks))
@@ -153,8 +152,8 @@ class LiveTasks:
             self._problem = f"the catalogue cannot be asked which tasks are live: {error}"
             log.warning("%s", self._problem)
             return
-        self._problem = ""
-        self._refused = {slot: found for slot, found in self._refused.items() if wanted.get(slot) == found[0]}
+        self._problem, self._wanted = "", wanted
+        self._refused.keep(wanted.items())
         former, found = self._tasks, {}
         for slot, release in wanted.items():
             name = slot.partition(":")[2]
@@ -177,8 +176,7 @@ class LiveTasks:
         self._watch.end()
 
     def _load(self, slot: str, name: str) -> LiveTask | None:
-        _, until, before = self._refused.get(slot, ("", 0.0, ""))
-        if time.monotonic() < until:
+        if self._refused.waits((slot, name)):
             return None
         try:
             release = self.stores.releases.open(name)
@@ -186,12 +184,9 @@ class LiveTasks:
                 raise BadRelease(f"it is a release for slot {slot_of(release)!r}")
             task = open_task(self.stores, release, self.opening)
         except Exception as error:
-            why = f"{name} was promoted to {slot} but cannot serve: {error}"
-            if why != before:
-                log.error("%s", why)
-            self._refused[slot] = (name, time.monotonic() + RETRY_S, why)
+            self._refused.add((slot, name), f"{name} was promoted to {slot} but cannot serve: {error}")
             return None
-        self._refused.pop(slot, None)
+        self._refused.forget((slot, name))
         # Only now, so that a release that fails its check leaves no thread behind.
         task.embedder.runtime = BatchingRuntime(task.embedder.runtime)
         log.info("%s is live in %s", name, slot)

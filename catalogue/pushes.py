@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from catalogue.identity import Described, find_or_add_model, find_or_add_product
 from catalogue.imports import Fetch, ImportReport, read_photo, replace_photos
 from catalogue.listings import FoundPhoto, save_listing
 from catalogue.photos import PhotoFacts, PhotoStore
-from catalogue.pushed_lines import PushedLine, PushedPhoto, read_line
+from catalogue.pushed_lines import PushedLine, read_line
 from catalogue.tables import PUSHED, Listing, Photo, ProductPhoto, Shop
 from catalogue.transactions import in_one_go
 
@@ -39,7 +39,9 @@ def import_lines(engine: Engine, store: PhotoStore, path: Path, fetch: Fetch | N
             if origin and (first := first_of.setdefault(origin, number)) != number:
                 raise BadInput(f"it is the same product as line {first} (origin {origin.removeprefix('import:')!r}); "
                                "put the photos of both on one line, or give each an origin of its own")
-            photos = list(_photos(engine, store, path, line, origin, fetch, report, number))
+            known = _known(engine, store, line, origin)
+            photos, wrong = _photos(store, path.parent, line, known, fetch)
+            report.problems += [f"{path}, line {number}: {error}" for error in wrong]
             in_one_go(engine, partial(_save, line, origin, photos))
         except SoleSearchError as error:
             report.failed += 1
@@ -64,26 +66,26 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise BadInput(f"{path} is damaged or cut short ({error}); the lines before are in the catalogue") from error
 
 
-def _photos(engine: Engine, store: PhotoStore, path: Path, line: PushedLine, origin: str, fetch: Fetch | None,
-            report: ImportReport, number: int) -> Iterator[FoundPhoto]:
-    places = line.places()
-    known = _known(engine, store, line, origin, places)
-    for place in places:
+def _photos(store: PhotoStore, folder: Path, line: PushedLine, known: Mapping[str, FoundPhoto], fetch: Fetch | None
+            ) -> tuple[list[FoundPhoto], list[SoleSearchError]]:
+    """The photos of a line, and what is wrong with those that could not be had."""
+    photos, wrong = [], []
+    for place in line.places():
         if not place.path and place.url in known:
-            yield known[place.url]
+            photos.append(known[place.url])
             continue
         try:
-            facts = read_photo(store, path.parent / place.path if place.path else place.url, fetch)
+            facts = read_photo(store, folder / place.path if place.path else place.url, fetch)
         except SoleSearchError as error:
-            report.problems.append(f"{path}, line {number}: {error}")
+            wrong.append(error)
         else:
-            yield FoundPhoto(facts, place.url)
+            photos.append(FoundPhoto(facts, place.url))
+    return photos, wrong
 
 
-def _known(engine: Engine, store: PhotoStore, line: PushedLine, origin: str, places: Sequence[PushedPhoto]
-           ) -> dict[str, FoundPhoto]:
+def _known(engine: Engine, store: PhotoStore, line: PushedLine, origin: str) -> dict[str, FoundPhoto]:
     """The photos that were fetched for this line before, by address."""
-    urls = [place.url for place in places if place.url and not place.path]
+    urls = [place.url for place in line.places() if place.url and not place.path]
     if not urls:
         return {}
     rows = select(ProductPhoto.source_url, Photo).join(Photo, Photo.sha256 == ProductPhoto.sha256).where(

@@ -4,7 +4,7 @@ import hashlib
 import logging
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,67 +48,71 @@ def train_task(plan: Plan, data: TaskData, photos: Callable[[], Shown], releases
         raise BadInput(f"filled {plan.task.filled!r} is none of the classes: {', '.join(data.classes)}")
     team = join(device, plan.recipe)
     run = runs / f"task-{plan.task.name}-{data.digest}-{plan.digest}"
+    publishing = _Publishing(plan, data, photos, releases, run, team.device)
     with lock(run / "run.lock", "this training") if team.leads else nullcontext():
         packing = partial(packed_photos, data, plan.recipe, runs, watch.packed)
         if before := team.agree(partial(made_before, run, "task", releases)):
-            return team.agree(lambda: _as_shown(plan, data, packing, releases.open(before), photos, releases, run,
-                                                team.device))
+            return team.agree(lambda: publishing.as_shown(releases.open(before), packing))
         fitted = fit_rows(plan, data, team.in_turn(packing), data.rows("train"), data.rows("val"), run, team, releases,
                           watch if team.leads else NOBODY)
-        return team.agree(lambda: _publish(plan, data, fitted, photos, releases, run, team.device))
+        return team.agree(lambda: publishing.publish(fitted))
 
 
-def _publish(plan: Plan, data: TaskData, fitted: Fitted, photos: Callable[[], Shown], releases: Releases, run: Path,
-             device: torch.device) -> str:
-    task, recipe = plan.task, plan.recipe
-    val = fitted.val
-    temperature = best_temperature(fitted.logits[val], data.labels[val])
-    measures = measures_of(plan, data, fitted)
-    settings = {**asdict(recipe), "multiply": "+".join(map(str, plan.multiply)) or "none"}
-    card = NetworkCard(asdict(fitted.network.architecture), recipe.preprocessing, data.classes, fitted.network.width,
-                       temperature, data.digest, settings, measures)
-    guard = None
-    if task.guard is not None:
-        guard = _guard(task.guard, data, fitted.network, card, fitted.logits[val], photos(), device)
-    with releases.draft("task") as draft:
-        save_network(fitted.network, card, draft.folder)
-        write_task_report(draft.folder / "report.html", task, card, fitted.history, data, fitted.logits, val,
-                          overfitting(measures))
-        draft.manifest.update(manifest(task, card, measured_on(data, val), guard),
-                              per_class=per_class(data.classes, scored(data, fitted, val)))
-    _note(run, draft.name)
-    return draft.name
+@dataclass(frozen=True)
+class _Publishing:
+    """What a task's training becomes a release with."""
 
+    plan: Plan
+    data: TaskData
+    photos: Callable[[], Shown]
+    releases: Releases
+    run: Path
+    device: torch.device
 
-def _note(run: Path, release: str) -> None:
-    """Remember what a training made, and leave nothing of the way there."""
-    write_file(run / "release", release.encode())
-    (run / "checkpoint.pt").unlink(missing_ok=True)
+    def publish(self, fitted: Fitted) -> str:
+        plan, data, val = self.plan, self.data, fitted.val
+        recipe = plan.recipe
+        temperature = best_temperature(fitted.logits[val], data.labels[val])
+        measures = measures_of(plan, data, fitted)
+        settings = {**asdict(recipe), "multiply": "+".join(map(str, plan.multiply)) or "none"}
+        card = NetworkCard(asdict(fitted.network.architecture), recipe.preprocessing, data.classes,
+                           fitted.network.width, temperature, data.digest, settings, measures)
+        guard = None
+        if plan.task.guard is not None:
+            guard = self._guard(plan.task.guard, fitted.network, card, fitted.logits[val], self.photos())
+        with self.releases.draft("task") as draft:
+            save_network(fitted.network, card, draft.folder)
+            write_task_report(draft.folder / "report.html", plan.task, card, fitted.history, data, fitted.logits, val,
+                              overfitting(measures))
+            draft.manifest.update(manifest(plan.task, card, measured_on(data, val), guard),
+                                  per_class=per_class(data.classes, scored(data, fitted, val)))
+        return self._noted(draft.name)
 
+    def as_shown(self, release: Published, packing: Callable[[], np.ndarray]) -> str:
+        """The release that this training made before; published once more if its guard was fitted to other photos."""
+        log.info("this task was trained on these photos before: %s", release.name)
+        rule = self.plan.task.guard
+        if rule is None or (shown := self.photos()).digest == release.manifest["guard"].get("shown"):
+            return release.name
+        network, card = load_network(release.folder).to(self.device), read_card(release.folder)
+        held_out = class_logits(network, packing(), self.data.rows("val").tolist(), self.device)
+        guard = self._guard(rule, network, card, held_out, shown)
+        with self.releases.draft("task") as draft:
+            draft.copy(release)
+            draft.manifest.update(guard_facts(guard))
+        return self._noted(draft.name)
 
-def _guard(rule: Guard, data: TaskData, network: Network, card: NetworkCard, held_out: np.ndarray, shown: Shown,
-           device: torch.device) -> Guarded:
-    """A guard fitted to the logits of the photos held out and to photos shown."""
-    others = logits_of(network, card.preprocessing, shown, device)
-    return fit_guard(rule, data.classes, held_out, data.labels[data.rows("val")], others, card.temperature,
-                     shown.digest)
+    def _guard(self, rule: Guard, network: Network, card: NetworkCard, held_out: np.ndarray, shown: Shown) -> Guarded:
+        """A guard fitted to the logits of the photos held out and to photos shown."""
+        others = logits_of(network, card.preprocessing, shown, self.device)
+        return fit_guard(rule, self.data.classes, held_out, self.data.labels[self.data.rows("val")], others,
+                         card.temperature, shown.digest)
 
-
-def _as_shown(plan: Plan, data: TaskData, packing: Callable[[], np.ndarray], release: Published,
-              photos: Callable[[], Shown], releases: Releases, run: Path, device: torch.device) -> str:
-    """The release that a training made before; published once more if its guard was fitted to other photos."""
-    log.info("this task was trained on these photos before: %s", release.name)
-    rule = plan.task.guard
-    if rule is None or (shown := photos()).digest == release.manifest["guard"].get("shown"):
-        return release.name
-    network, card = load_network(release.folder).to(device), read_card(release.folder)
-    held_out = class_logits(network, packing(), data.rows("val").tolist(), device)
-    guard = _guard(rule, data, network, card, held_out, shown, device)
-    with releases.draft("task") as draft:
-        draft.copy(release)
-        draft.manifest.update(guard_facts(guard))
-    _note(run, draft.name)
-    return draft.name
+    def _noted(self, release: str) -> str:
+        """The release that a training made, remembered; nothing is left of the way there."""
+        write_file(self.run / "release", release.encode())
+        (self.run / "checkpoint.pt").unlink(missing_ok=True)
+        return release
 
 
 def measured_on(data: TaskData, rows: np.ndarray) -> str:

@@ -1,22 +1,23 @@
 """Tasks go live, are replaced and rolled back while a worker follows; what cannot serve never replaces what does."""
 
+import logging
 import sys
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import create_engine
 
-from app import live_tasks
+from app import watching
 from app.api import create_app
 from app.cli import main
 from app.live import LiveIndex
 from app.live_tasks import LiveTasks, open_task
+from app.watching import Refusals
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadRelease, GateRefused, NotFound, NothingLive
 from catalogue.releases import Releases
@@ -73,7 +74,7 @@ def test_a_broken_release_leaves_the_former_in_use(stores: Stores, monkeypatch: 
     assert health.status_code == 200 and health.json()["tasks"] == {"hue": good}
     assert f"{broken} was promoted to task:hue but cannot serve" in health.json()["problem"]
     card.write_text(whole)
-    monkeypatch.setattr(live_tasks, "RETRY_S", 0.0)
+    monkeypatch.setattr(watching, "RETRY_S", 0.0)
     stores.releases.promote("task:hue", good)
     tasks.refresh()
     assert not tasks.problem
@@ -106,31 +107,26 @@ def test_while_the_catalogue_is_away_nobody_can_say_that_a_task_is_not_live(stor
         tasks.named("hue")
 
 
-@pytest.mark.parametrize("kind", ["tasks", "segments"])
-def test_what_is_wrong_may_be_asked_while_it_changes(stores: Stores, kind: str) -> None:
-    tasks, live, stop = following(stores), LiveIndex(stores), threading.Event()
-    refused: dict[str, Any] = {str(number): ("r", 0.0, "why") if kind == "tasks" else (0.0, "why")
-                               for number in range(20_000)}
-    followed: LiveTasks | LiveIndex = tasks if kind == "tasks" else live
-    if kind == "tasks":
-        tasks._refused = refused
-    else:
-        live._refused_segments = refused
+def test_what_is_wrong_may_be_asked_while_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "app.watching")
+    refusals, stop = Refusals(), threading.Event()
+    for number in range(20_000):
+        refusals.add(number, "why")
 
-    def watch() -> None:
+    def change() -> None:
         while not stop.is_set():
-            if refused.pop("late", None) is None:
-                refused["late"] = refused["0"]
+            refusals.add("late", "why")
+            refusals.forget("late")
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
-    watching = threading.Thread(target=watch)
-    watching.start()
+    changing = threading.Thread(target=change)
+    changing.start()
     try:
-        assert all("why" in followed.problem for _ in range(50))
+        assert all(set(refusals.reasons()) == {"why"} for _ in range(50))
     finally:
         stop.set()
-        watching.join()
+        changing.join()
         sys.setswitchinterval(before)
 
 

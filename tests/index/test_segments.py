@@ -327,7 +327,7 @@ def test_lost_photos_keep_no_index_from_serving(grown: Stores) -> None:
 def test_a_base_that_cannot_serve_is_tried_again_after_a_minute(
         grown: Stores, make_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         wait_s: int) -> None:
-    monkeypatch.setattr("app.live.RETRY_S", wait_s)
+    monkeypatch.setattr("app.watching.RETRY_S", wait_s)
     first = grown.releases.live("index").name
     import_path(grown.database, grown.photos, make_folder(tmp_path / "new", models=1, first=30))
     second = build_with_bar(grown, grown.releases.newest("network"))
