@@ -70,6 +70,7 @@ class _Publishing:
     device: torch.device
 
     def publish(self, fitted: Fitted) -> str:
+        """The release of what was fitted, with its measures, report and guard."""
         plan, data, val = self.plan, self.data, fitted.val
         recipe = plan.recipe
         temperature = best_temperature(fitted.logits[val], data.labels[val])

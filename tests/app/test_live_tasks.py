@@ -17,7 +17,6 @@ from app.api import create_app
 from app.cli import main
 from app.live import LiveIndex
 from app.live_tasks import LiveTasks, open_task
-from app.watching import Refusals
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadRelease, GateRefused, NotFound, NothingLive
 from catalogue.releases import Releases
@@ -107,9 +106,13 @@ def test_while_the_catalogue_is_away_nobody_can_say_that_a_task_is_not_live(stor
         tasks.named("hue")
 
 
-def test_what_is_wrong_may_be_asked_while_it_changes(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", ["tasks", "segments"])
+def test_what_is_wrong_may_be_asked_while_it_changes(stores: Stores, kind: str, caplog: pytest.LogCaptureFixture
+                                                     ) -> None:
     caplog.set_level(logging.CRITICAL, "app.watching")
-    refusals, stop = Refusals(), threading.Event()
+    tasks, live, stop = following(stores), LiveIndex(stores), threading.Event()
+    followed: LiveTasks | LiveIndex = tasks if kind == "tasks" else live
+    refusals = tasks._refused if kind == "tasks" else live._refused_segments
     for number in range(20_000):
         refusals.add(number, "why")
 
@@ -123,7 +126,7 @@ def test_what_is_wrong_may_be_asked_while_it_changes(caplog: pytest.LogCaptureFi
     changing = threading.Thread(target=change)
     changing.start()
     try:
-        assert all(set(refusals.reasons()) == {"why"} for _ in range(50))
+        assert all("why" in followed.problem for _ in range(50))
     finally:
         stop.set()
         changing.join()
