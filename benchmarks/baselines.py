@@ -42,10 +42,10 @@ def baselines(images: Sequence[Image.Image], recipe: Recipe) -> dict[str, np.nda
 
 def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """Recall figures as lines of text, one a way of embedding."""
-    lines = []
+    lines, width = [], max(34, *map(len, rows))
     for name, row in rows.items():
         low, high = row["ci95"]
-        lines.append(f"{name:34} recall@1 {row['recall@1']:.3f} [{low:.3f}–{high:.3f}]  @5 {row['recall@5']:.3f}  "
+        lines.append(f"{name:{width}} recall@1 {row['recall@1']:.3f} [{low:.3f}–{high:.3f}]  @5 {row['recall@5']:.3f}  "
                      f"@10 {row['recall@10']:.3f}  mAP@10 {row['mAP@10']:.3f}  "
                      f"({row['queries']} queries, {row['products']} products)")
     return "\n".join(lines)

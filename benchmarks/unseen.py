@@ -1,23 +1,27 @@
 """Recall on products that training never saw, leave one photo out, among thousands of others.
 
     python -m benchmarks.unseen --test SET … --among SET … [--photos DIR] [--train SET …] [--also DIR …]
-                                [--half] [--hold-out N] [--data DIR] [--recipe FILE] [--set NAME=VALUE …] [--json]
+                                [--half] [--hold-out N] [--data DIR] [--recipe FILE] [--set NAME=VALUE …]
+                                [--grid FILE] [--json]
 
 DIR holds a `products.csv` and `<set>/<slug>/<n>.jpg`; without it SOLESEARCH_TEST_PHOTOS/shoes is used. Each photo of
 the `--test` sets asks the others of its product among all those of the `--among` sets. Trained on is every set that is
 not a test set, or those named by `--train`, and every folder given by `--also` (rendered shoes, say); `--half` keeps
 half of the products asked among out of training. `--hold-out` keeps one photo out of each of N trained products that
 have three or more: the class head names it and the index finds it, side by side. `--data` keeps the data folder, so
-that a killed run goes on. In the same run stand a colour histogram, the network untrained and, if the recipe starts
-from weights, as it started; each asked with the photos as they are, and with the same ones disturbed, as careless
-people photograph (`index.disturbed`). Intervals are 95 %, by bootstrap over products.
+that a killed run goes on. `--grid` trains once for each of a file's `[[cells]]`, its settings on top of the recipe's.
+In the same run stand a colour histogram, the network untrained and, if the recipe starts from weights, as it started;
+each asked with the photos as they are, and with the same ones disturbed, as careless people photograph
+(`index.disturbed`). A network with colours is measured without them, too. Intervals are 95 %, by bootstrap over
+products.
 """
 
 import argparse
 import json
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +40,7 @@ from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
 from index.build import embed_photos
 from index.disturbed import disturbed
+from training.grid import read_grid
 from training.loop import Watch
 from training.recipes import Recipe, read_recipe
 from training.sku import train
@@ -66,15 +71,21 @@ class Photos:
 def main() -> None:
     """Run the benchmark and print a table, with --json one object as the last line."""
     options = _options()
-    recipe = read_recipe(options.recipe, options.changes)
+    recipes = {"trained": read_recipe(options.recipe, options.changes)}
+    if options.grid:
+        recipes = {cell.name or " ".join(cell.changes): read_recipe(options.recipe, (*options.changes, *cell.changes))
+                   for cell in read_grid(options.grid, ())}
     with tempfile.TemporaryDirectory() as folder:
         stores = open_stores(Settings(data_dir=options.data or Path(folder) / "data", threads=options.threads))
         photos = gathered(stores, options)
-        found, facts = measured(stores, photos, recipe)
+        found, trainings = measured(stores, photos, recipes)
+    facts = counts(photos)
     print(table(found))
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    for way, measures in trainings.items():
+        print(f"{way}: " + ", ".join(f"{name} {value}" for name, value in measures.items()))
     if options.json:
-        print(json.dumps({**facts, "rows": found}))
+        print(json.dumps({**facts, "trainings": trainings, "rows": found}))
 
 
 def gathered(stores: Stores, options: argparse.Namespace) -> Photos:
@@ -125,34 +136,52 @@ def held_out_of(rows: Sequence[ProductPhotoRow], groups: dict[str, str], trained
     return marked
 
 
-def measured(stores: Stores, photos: Photos, recipe: Recipe) -> tuple[dict[str, dict], dict[str, object]]:
-    """Train, and measure the baselines and the trained network on the same queries and gallery."""
+def counts(photos: Photos) -> dict[str, int]:
+    """How many photos there are of each kind."""
+    among = photos.among[photos.gallery]
+    return {"gallery": len(among), "distractors": int(among.sum()),
+            "distractors trained on": int((photos.trained & photos.among).sum()),
+            "photos trained on": int(photos.trained.sum()), "held out": int(photos.held_out.sum())}
+
+
+def measured(stores: Stores, photos: Photos, recipes: Mapping[str, Recipe]) -> tuple[dict[str, dict], dict[str, dict]]:
+    """Train by each recipe, and measure the baselines and the trained networks on the same queries and gallery; what
+    the trainings say of themselves stands beside. The baselines are those of the first recipe."""
     rows = [photos.rows[at] for at in photos.gallery]
-    began = time.perf_counter()
-    snapshot = _snapshot(photos, stores.snapshots)
-    name = train(snapshot, blind(recipe, snapshot), stores.photos, stores.releases, stores.runs,
-                 training_device(stores.settings), Watch(step=say_epochs()), stores.runs / "pixels")
-    took = time.perf_counter() - began
-    release = stores.releases.open(name)
-    embedder = embedder_of(stores, release)
     asked = np.flatnonzero(photos.test[photos.gallery])
     careless = [disturbed(stores.photos.image(rows[row].sha256), at) for at, row in enumerate(asked)]
-    ways, looks = _baselines(stores, rows, recipe), baselines(careless, recipe)
-    ways["trained"] = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])
-    looks["trained"] = embedder.embed(careless).vectors
     products = np.array([row.product_id for row in rows])
     group_of = np.unique([photos.groups[row.sha256] for row in rows], return_inverse=True)[1]
+    first = next(iter(recipes.values()))
+    ways, looks = _baselines(stores, rows, first), baselines(careless, first)
+    snapshot, trainings = _snapshot(photos, stores.snapshots), {}
+    for way, recipe in recipes.items():
+        print(f"{way}:", file=sys.stderr, flush=True)
+        began = time.perf_counter()
+        release = stores.releases.open(
+            train(snapshot, blind(recipe, snapshot), stores.photos, stores.releases, stores.runs,
+                  training_device(stores.settings), Watch(step=say_epochs()), stores.runs / "pixels"))
+        took = time.perf_counter() - began
+        embedder = embedder_of(stores, release)
+        ways[way] = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])
+        looks[way] = embedder.embed(careless).vectors
+        if colours := embedder.card.colours:
+            alone = f"{way}, without its colours"
+            ways[alone], looks[alone] = without(ways[way], colours), without(looks[way], colours)
+        said = release.manifest["measures"]
+        trainings[way] = {"classes": len(read_card(release.folder).classes),
+                          **{name: round(value, 3) for name, value in said.items() if name.startswith("val_")},
+                          "training seconds": round(said["seconds"]), "with packing": round(took)}
     found = {name: retrieval(*hits_of(vectors, products, group_of, asked, look)).as_dict()
              for way, vectors in ways.items()
              for name, look in ((way, None), (f"{way}, disturbed", looks[way]))}
-    distractors = np.flatnonzero(photos.among)
-    return found, {"gallery": len(rows), "distractors": len(distractors),
-                   "distractors trained on": int(photos.trained[distractors].sum()),
-                   "photos trained on": int(photos.trained.sum()), "classes": len(read_card(release.folder).classes),
-                   "held out": int(photos.held_out.sum()), **{
-                       name: round(value, 3) for name, value in release.manifest["measures"].items()
-                       if name.startswith("val_")},
-                   "training seconds": round(release.manifest["measures"]["seconds"]), "with packing": round(took)}
+    return found, trainings
+
+
+def without(vectors: np.ndarray, colours: int) -> np.ndarray:
+    """Unit vectors (n, d) without the last `colours` numbers, of unit length again: what was learnt alone."""
+    learnt = vectors[:, :-colours]
+    return learnt / np.linalg.norm(learnt, axis=1, keepdims=True)
 
 
 def _baselines(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe) -> dict[str, np.ndarray]:
@@ -181,6 +210,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--half", action="store_true")
     parser.add_argument("--hold-out", type=int, default=0)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--grid", type=Path)
     options = parser.parse_args()
     if options.photos is None:
         options.photos = photo_folder(parser)

@@ -10,14 +10,16 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.wiring import Stores
+from benchmarks import unseen
 from benchmarks.baselines import before_training
 from benchmarks.snapshots import blind, snapshot_of
-from benchmarks.unseen import gathered
+from benchmarks.unseen import gathered, measured, without
 from catalogue.imports import import_path
 from catalogue.queries import product_photos
 from catalogue.snapshots import SnapshotPhoto
 from tests.conftest import picture
-from training.recipes import Recipe
+from training.grid import read_grid
+from training.recipes import Recipe, read_recipe
 
 
 def photos(*sides: str) -> list[SnapshotPhoto]:
@@ -36,6 +38,35 @@ def test_an_import_that_was_killed_half_way_ends_the_same(stores: Stores, make_f
     keys = np.array([row.model_key for row in found.rows])
     assert len(set(keys[found.test])) == 1 and found.test.sum() == 8
     assert len(set(keys[found.trained])) == 2 and (found.trained == ~found.test).all()  # two folders of one name
+
+
+def test_each_recipe_is_trained_and_asked_with_its_colours_and_without(stores: Stores, tmp_path: Path,
+                                                                       make_folder: Callable[..., Path]) -> None:
+    tested = make_folder(tmp_path / "tested", models=2)
+    others = [make_folder(tmp_path / "other" / "extra", models=2, first=10)]
+    asked = gathered(stores, Namespace(photos=tested, test=["made"], among=[], train=[], also=others, half=False,
+                                       hold_out=0))
+    plain = replace(Recipe(), backbone="cnn3", size=16, epochs=1, views=4, batch=8)
+    found, trainings = measured(stores, asked, {"plain": plain, "coloured": replace(plain, colours=4)})
+    assert list(trainings) == ["plain", "coloured"]
+    ways = ("colour histogram", "untrained network", "plain", "coloured", "coloured, without its colours")
+    assert list(found) == [name for way in ways for name in (way, f"{way}, disturbed")]
+    assert all(row["queries"] == asked.test.sum() for row in found.values())
+    assert found["coloured, disturbed"] != found["coloured, without its colours, disturbed"]
+
+
+def test_colours_are_left_out_at_unit_length() -> None:
+    assert np.allclose(without(np.array([[0.48, 0.64, 0.6], [0.0, 1.0, 0.0]]), 1), [[0.6, 0.8], [0.0, 1.0]])
+
+
+def test_every_cell_of_the_studio_grid_is_a_recipe() -> None:
+    benchmarks = Path(unseen.__file__).parent
+    path = benchmarks / "grids" / "studio.toml"
+    words = path.read_text(encoding="utf-8").partition("[[cells]]")[0].replace("#", "").replace("\\", "").split()
+    assert words[words.index("--grid") + 1] == path.relative_to(benchmarks.parent).as_posix()
+    recipe, change = (words[words.index(option) + 1] for option in ("--recipe", "--set"))
+    cells = read_grid(path, ())
+    assert len({read_recipe(benchmarks.parent / recipe, (change, *one.changes)).digest for one in cells}) == len(cells)
 
 
 def test_other_photos_are_another_snapshot(tmp_path: Path) -> None:

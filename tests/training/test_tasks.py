@@ -47,7 +47,7 @@ def task_file(place: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", sorted(GRIDS.glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted({*GRIDS.glob("*.toml")} - {GRIDS / "studio.toml"}), ids=lambda path: path.stem)
 def test_every_cell_of_a_grid_is_a_recipe_of_its_task(path: Path, tmp_path: Path) -> None:
     said = path.read_text(encoding="utf-8").partition("[[cells]]")[0].partition("solesearch task compare")[2]
     words = said.replace("#", "").replace("\\", "").split()
