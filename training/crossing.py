@@ -140,7 +140,9 @@ def draw(found: Sequence[Crossed], path: Path) -> None:
     """Draw every fold's accuracy with mean ± sd, and each network's confusion matrix over all folds, at `path`."""
     from matplotlib.figure import Figure
     shown = len(found[0].classes) <= 30
-    figure = Figure(figsize=(4 + 3.6 * len(found) * shown, 4.2), layout="constrained")
+    names = [textwrap.fill(one.name, 34) for one in found]  # a name states all settings that were changed
+    lines = max(name.count("\n") for name in names)
+    figure = Figure(figsize=(4 + 3.6 * len(found) * shown, 4.2 + 0.4 * lines), layout="constrained")
     axes = np.atleast_1d(figure.subplots(1, 1 + len(found) * shown))
     for at, one in enumerate(found):
         mean, spread = one.spread("accuracy")
@@ -149,9 +151,9 @@ def draw(found: Sequence[Crossed], path: Path) -> None:
         axes[0].annotate(f"{mean:.3f} ± {spread:.3f}", (at + 0.2, mean), fontsize=8)
         if shown:
             draw_confusion_on(axes[1 + at], one.classes, one.pooled)
-            axes[1 + at].set_title(textwrap.fill(one.name, 34), fontsize=9)
+            axes[1 + at].set_title(names[at], fontsize=9)
     axes[0].set(xticks=range(len(found)), xlim=(-0.5, len(found)), ylabel="accuracy",
                 title=f"{len(found[0].folds)} folds")
-    axes[0].set_xticklabels([one.name for one in found], rotation=20, ha="right", fontsize=8)
+    axes[0].set_xticklabels(names, rotation=20, ha="right", fontsize=8)
     axes[0].grid(alpha=0.3, axis="y")
     save_drawing(figure, path)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from app.wiring import Stores
 from catalogue.errors import BadInput, BadPhoto, BadRelease, NotFound
 from catalogue.queries import ProductPhotoRow
 from tests.conftest import encoded, picture
+from training import crossing
 from training.aihub import parse_json, parse_xml
 from training.fitting import Fitted, Plan, measures_of, packed_photos
 from training.folds import draw, folds_of, hold_out, joined_groups
@@ -26,7 +28,7 @@ from training.shipped_tasks import install_task, shipped
 from training.starting import new_network
 from training.task_data import TaskData, TaskPhoto, read_data
 from training.task_file import SHIPPED, Guard, Source, Task, find_task, parted, read_task, recipe_of, tasks
-from vision.classification import log_loss
+from vision.classification import classification, log_loss
 from vision.preprocessing import Preprocessing
 
 GRIDS = Path(__file__).parents[2] / "benchmarks" / "grids"
@@ -59,6 +61,16 @@ def test_every_cell_of_a_grid_is_a_recipe_of_its_task(path: Path, tmp_path: Path
         settings, rules = parted([*changes, *cell.changes])
         recipe_of(task, recipe, settings)
         assert all(rule.name in (*task.classes, "*") for rule in rules or ()), cell
+
+
+def test_a_long_name_takes_no_room_from_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(crossing, "save_drawing", lambda figure, path: drawn.append(figure))
+    found = classification(np.array([0, 1, 1]), np.array([0, 1, 0]), 2)
+    for name in ("cnn3", "mobilenet_v2_same start=mobilenet_v2-imagenet.pth size=192 size_from=112 class_weights=0.25"):
+        crossing.draw([crossing.Crossed(name, ("hat", "shoes"), (found, found), found, 0.1, 1, 1.0, 0.9)], tmp_path)
+        drawn[-1].draw_without_rendering()
+        assert all(place.get_position().width > 0.3 for place in drawn[-1].axes), name
 
 
 def test_a_file_says_a_task(tmp_path: Path) -> None:
