@@ -63,9 +63,10 @@ def test_every_cell_of_the_studio_grid_is_a_recipe() -> None:
     path = benchmarks / "grids" / "studio.toml"
     words = path.read_text(encoding="utf-8").partition("[[cells]]")[0].replace("#", "").replace("\\", "").split()
     assert words[words.index("--grid") + 1] == path.relative_to(benchmarks.parent).as_posix()
-    recipe, change = (words[words.index(option) + 1] for option in ("--recipe", "--set"))
+    recipe = benchmarks.parent / words[words.index("--recipe") + 1]
+    changes = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
     cells = read_grid(path, ())
-    assert len({read_recipe(benchmarks.parent / recipe, (change, *one.changes)).digest for one in cells}) == len(cells)
+    assert len({read_recipe(recipe, (*changes, *one.changes)).digest for one in cells}) == len(cells)
 
 
 def test_other_photos_are_another_snapshot(tmp_path: Path) -> None:
