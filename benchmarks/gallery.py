@@ -74,7 +74,7 @@ def made_gallery(items: int, width: int, photos: int) -> Gallery:
     vectors += 0.5 * random.normal(size=(items, width)) * spread
     numbers, ids = np.arange(products[-1] + 1), np.arange(items)
     return Gallery(ids=ids, products=products, photos=np.array([f"{one:08d}" for one in ids]), groups=ids,
-                   sides=np.full(items, "new"), vectors=_unit(vectors), product_ids=numbers,
+                   sides=np.full(items, "new"), places=ids % photos, vectors=_unit(vectors), product_ids=numbers,
                    keys=np.full(len(numbers), ""), brands=np.full(len(numbers), ""), models=numbers // 4,
                    types=np.full(len(numbers), ""))
 

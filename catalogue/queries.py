@@ -46,7 +46,8 @@ class ProductCard:
 
 @dataclass(frozen=True)
 class ProductPhotoRow:
-    """One photo of one product with what training and indexing need to know of both."""
+    """One photo of one product with what training and indexing need to know of both; `place` is where it stands among
+    those that its shop shows, 0 the first, by the shop that shows it earliest."""
 
     product_id: int
     sha256: str
@@ -55,6 +56,7 @@ class ProductPhotoRow:
     model_key: str
     brand: str
     shoe_type: str
+    place: int
 
 
 def stats(session: Session) -> dict[str, int]:
@@ -138,14 +140,15 @@ def _cards(session: Session, wanted: list[int]) -> dict[int, ProductCard]:
 
 def product_photos(session: Session) -> list[ProductPhotoRow]:
     """Every distinct (product, photo) pair of the catalogue, in a stable order."""
+    columns = (Product.id, Photo.sha256, Photo.dhash, Product.key, Model.key, Product.brand, Product.shoe_type)
     rows = session.execute(
-        select(Product.id, Photo.sha256, Photo.dhash, Product.key, Model.key, Product.brand, Product.shoe_type)
+        select(*columns, func.min(ProductPhoto.position))
         .join(ProductPhoto, ProductPhoto.product_id == Product.id)
         .join(Photo, Photo.sha256 == ProductPhoto.sha256)
         .outerjoin(Model, Model.id == Product.model_id)
-        .distinct().order_by(Product.id, Photo.sha256))
-    return [ProductPhotoRow(pid, sha, dhash, key, model or key, brand, shoe_type)
-            for pid, sha, dhash, key, model, brand, shoe_type in rows]
+        .group_by(*columns).order_by(Product.id, Photo.sha256))
+    return [ProductPhotoRow(pid, sha, dhash, key, model or key, brand, shoe_type, place)
+            for pid, sha, dhash, key, model, brand, shoe_type, place in rows]
 
 
 def products_by_codes(session: Session, wanted: Sequence[Codes]) -> dict[Codes, int]:

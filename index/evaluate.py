@@ -12,7 +12,7 @@ from vision.measures import askable, best_by_product, hits_at, ranks_of, retriev
 CHUNK = 256
 MOST_QUERIES = 4000
 PHOTO_COUNTS = (1, 2, 4, 8)
-FEWEST_OF_A_TYPE = 20
+FEWEST_OF_A_PART = 10
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,10 @@ def evaluate(gallery: Gallery, again: Mapping[str, Queries] | None = None) -> di
     Returns the measures of the headline with all slices beside them. `held_out` are photos the network was not trained
     on, `unseen` those of products it never saw; the headline is `held_out` where there is any, because a photo the
     network was trained on proves little. The rest are slices of the headline's queries: by the number of other photos
-    that their product has in the gallery, cut down to exactly 1, 2, 4 or 8; by shoe type; and those of `again`, photos
-    asked once more turned, small or careless. Of a slice with more than 4,000 photos a draw asks.
+    that their product has in the gallery, cut down to exactly 1, 2, 4 or 8; by shoe type; by their place among those
+    that the shop shows, `view 1` and so on, for a shop takes its shoes from the same sides in the same order, and no
+    catalogue says more of the viewing angle; and those of `again`, photos asked once more turned, small or careless. Of
+    a slice with more than 4,000 photos a draw asks.
     """
     slices = {
         "all": np.ones(len(gallery.ids), bool),
@@ -70,10 +72,12 @@ def evaluate(gallery: Gallery, again: Mapping[str, Queries] | None = None) -> di
         ranks = asked.ranks_with[count]
         if (chosen & (ranks != SHORT)).any():
             found[_photos(count)] = _measures(gallery, asked, ranks, chosen & (ranks != SHORT))
-    types = gallery.item_types[every]
-    for shoe_type in np.unique(types[chosen]).tolist():
-        if shoe_type and (chosen & (types == shoe_type)).sum() >= FEWEST_OF_A_TYPE:
-            found[f"type {shoe_type}"] = _measures(gallery, asked, asked.ranks, chosen & (types == shoe_type))
+    types, places = gallery.item_types[every], gallery.places[every]
+    parts = {f"type {one}": types == one for one in np.unique(types[chosen]).tolist() if one}
+    parts |= {f"view {one + 1}": places == one for one in np.unique(places[chosen]).tolist() if one >= 0}
+    for name, shown in parts.items():
+        if (chosen & shown).sum() >= FEWEST_OF_A_PART:
+            found[name] = _measures(gallery, asked, asked.ranks, chosen & shown)
     for name, queries in (again or {}).items():
         other = ask(gallery, queries.only(can[queries.rows]))
         if len(other.ranks):

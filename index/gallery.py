@@ -24,7 +24,8 @@ class Gallery:
 
     Items: `ids` int64 (n,) gallery-item ids, `products` int64 (n,) product ids, `photos` (n,) sha256 names, `groups`
     int64 (n,) near-duplicate groups, `sides` (n,) the snapshot side of the photo when the network was trained (`train`,
-    `val`, `unseen`; `new` if it came later), `vectors` float32 (n, d) of unit length.
+    `val`, `unseen`; `new` if it came later), `places` int64 (n,) where the photo stands among those that its shop shows
+    (0 the first, -1 where it is not known), `vectors` float32 (n, d) of unit length.
     Products: `product_ids` int64 (m,) sorted, with `keys`, `brands`, `types` (m,) (of shoe; empty where not known)
     and `models` int64 (m,): equal models are colourways of one another, -1 where the model is not known.
     """
@@ -34,6 +35,7 @@ class Gallery:
     photos: np.ndarray
     groups: np.ndarray
     sides: np.ndarray
+    places: np.ndarray
     vectors: np.ndarray
     product_ids: np.ndarray
     keys: np.ndarray
@@ -42,7 +44,7 @@ class Gallery:
     types: np.ndarray
 
     def __post_init__(self) -> None:
-        columns = (self.ids, self.products, self.photos, self.groups, self.sides, self.vectors)
+        columns = (self.ids, self.products, self.photos, self.groups, self.sides, self.places, self.vectors)
         items = {len(column) for column in columns}
         if len(items) != 1 or len(np.unique(self.ids)) != len(self.ids):
             raise ValueError("gallery columns must be of one length and ids unique")
@@ -72,7 +74,7 @@ class Gallery:
 
     def only(self, chosen: np.ndarray) -> "Gallery":
         """The gallery of these items alone, by a mask (n,) or by rows; the products stay known."""
-        names = ("ids", "products", "photos", "groups", "sides", "vectors")
+        names = ("ids", "products", "photos", "groups", "sides", "places", "vectors")
         return replace(self, **{name: getattr(self, name)[chosen] for name in names})
 
     def write(self, folder: Path, kind: str = FLAT) -> Made:
@@ -104,7 +106,9 @@ def read_gallery(folder: Path) -> tuple[Gallery, Any]:
         index: Any = faiss.read_index(str(folder / FAISS_FILE))
         with np.load(folder / ITEMS_FILE, allow_pickle=False) as columns:
             found = {name: columns[name] for name in columns.files}
-        found.setdefault("types", np.full(len(found["product_ids"]), ""))  # an index of a former version has none
+        # An index of a former version has neither of these.
+        found.setdefault("types", np.full(len(found["product_ids"]), ""))
+        found.setdefault("places", np.full(len(found["ids"]), -1))
         # Exact vectors beside another kind of index are read from the disk as they are needed.
         vectors = (np.load(folder / VECTORS_FILE, mmap_mode="r") if (folder / VECTORS_FILE).is_file()
                    else faiss.downcast_index(index.index).reconstruct_n(0, index.ntotal))

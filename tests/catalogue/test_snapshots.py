@@ -16,7 +16,7 @@ SHARES = SplitShares(val=0.3, unseen=0.3)
 
 
 def row(product: int, sha256: str, dhash: str, model: str = "m") -> ProductPhotoRow:
-    return ProductPhotoRow(product, sha256, dhash, f"key-{product}", model, "", "")
+    return ProductPhotoRow(product, sha256, dhash, f"key-{product}", model, "", "", 0)
 
 
 def test_the_same_catalogue_gives_the_same_snapshot(stocked: Stores) -> None:

@@ -39,6 +39,8 @@ def test_fewer_photos_of_the_right_product_are_found_less() -> None:
     recalls = [found[name]["recall@1"] for name in ("1 photo", "2 photos", "4 photos", "8 photos")]
     assert recalls == sorted(recalls) and recalls[0] < recalls[-1] - 0.1
     assert found["type boot"]["queries"] == found["type sandal"]["queries"] == found["held_out"]["queries"] / 2
+    views = {name: row["queries"] for name, row in found.items() if name.startswith("view ")}
+    assert views == {f"view {place}": 80 for place in range(1, 13) if place % 4 != 1}  # every fourth was trained on
     same = made_gallery(products=8, photos=4)
     asked = ask(same, Queries(same.vectors, np.arange(32)))
     assert (asked.ranks_with[8] == SHORT).all() and (asked.ranks_with[4] == SHORT).all()
@@ -68,7 +70,7 @@ def test_evaluation_sees_what_was_added_and_not_what_was_removed(
     whole = open_whole(grown, base)
     fresh, _ = read_gallery(grown.releases.open(build_with_bar(grown, grown.releases.newest("network"))).folder)
     order, other = (np.lexsort((one.photos, one.products)) for one in (whole, fresh))
-    for name in ("ids", "products", "photos", "sides", "item_types"):
+    for name in ("ids", "products", "photos", "sides", "places", "item_types"):
         assert getattr(whole, name)[order].tolist() == getattr(fresh, name)[other].tolist(), name
     assert np.allclose(whole.vectors[order], fresh.vectors[other], atol=1e-5)
     assert evaluate(whole)["queries"] == evaluate(fresh)["queries"]

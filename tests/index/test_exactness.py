@@ -39,7 +39,7 @@ class World:
         every = np.array([""] * len(numbers))
         gallery = Gallery(ids=ids, products=np.array(products, np.int64), groups=ids,
                           photos=np.array([f"{one:08d}" for one in photos]),
-                          sides=np.array(["new"] * len(ids)),
+                          sides=np.array(["new"] * len(ids)), places=np.zeros_like(ids),
                           vectors=np.stack([embedded(one) for one in photos]), product_ids=numbers, keys=every,
                           brands=every, models=np.full(len(numbers), -1), types=every)
         return Part(f"part-{self.photos}", gallery, make_index(gallery.vectors, ids, self.kind).index)

@@ -42,6 +42,7 @@ def made_gallery(products: int = 40, photos: int = 4, noise: float = 0.15, seed:
         ids=np.arange(100, 100 + count), products=np.repeat(np.arange(1, products + 1), photos),
         photos=np.array([f"{row:064x}" for row in range(count)]), groups=np.arange(count),
         sides=np.array(["train", "val", "unseen", "new"] * (count // 4)), vectors=vectors,
+        places=np.tile(np.arange(photos), products),
         product_ids=np.arange(1, products + 1), keys=np.array([f"k{row}" for row in range(products)]),
         brands=np.array(["A", "A", "B", "B"] * (products // 4)), models=np.repeat(np.arange(products // 2), 2),
         types=np.where(np.arange(products) % 4 < 2, "boot", "sandal"))

@@ -246,7 +246,7 @@ def test_the_catalogue_gives_an_attribute_and_keeps_models_together(stores: Stor
     for number in range(8):
         stored = stores.photos.put(encoded(picture(number), "PNG"))
         rows.append(ProductPhotoRow(number, stored.sha256, stored.dhash, f"p{number}", f"m{number // 2}", "Tavero",
-                                    "boot" if number < 4 else "" if number == 7 else "clog"))
+                                    "boot" if number < 4 else "" if number == 7 else "clog", 0))
     source = Source(kind="catalogue", val=0.4)
     found = read_data(load(source, None, rows, stores.photos), source, (), stores.runs)
     assert found.classes == ("boot", "clog") and len(found.photos) == 7
