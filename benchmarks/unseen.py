@@ -38,16 +38,17 @@ from catalogue.imports import import_path, labelled_photos
 from catalogue.products_csv import read_products
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
-from index.build import embed_photos
 from index.disturbed import disturbed
 from training.grid import read_grid
 from training.loop import Watch
+from training.pixels import pack
 from training.recipes import Recipe, read_recipe
 from training.sku import train
 from vision.measures import retrieval
 from vision.saved import read_card
 
 CHUNK = 2000
+BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,10 @@ def measured(stores: Stores, photos: Photos, recipes: Mapping[str, Recipe]) -> t
                   training_device(stores.settings), Watch(step=say_epochs()), stores.runs / "pixels"))
         took = time.perf_counter() - began
         embedder = embedder_of(stores, release)
-        ways[way] = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])
+        packed = pack(stores.photos, [row.sha256 for row in rows], recipe.preprocessing,
+                      stores.runs / "pixels" / f"gallery-{recipe.size}-{recipe.fit}")
+        ways[way] = np.concatenate([embedder.run(np.ascontiguousarray(packed[start:start + BATCH, ..., :3])).vectors
+                                    for start in range(0, len(packed), BATCH)])
         looks[way] = embedder.embed(careless).vectors
         if colours := embedder.card.colours:
             alone = f"{way}, without its colours"
