@@ -18,7 +18,6 @@ products.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -34,6 +33,7 @@ from benchmarks.baselines import baselines, table
 from benchmarks.command_line import add_training, photo_folder, say_epochs
 from benchmarks.recall import hits_of
 from benchmarks.snapshots import blind, snapshot_of
+from catalogue.errors import BadInput
 from catalogue.imports import import_path, labelled_photos
 from catalogue.products_csv import read_products
 from catalogue.queries import ProductPhotoRow, product_photos
@@ -45,10 +45,8 @@ from training.pixels import pack
 from training.recipes import Recipe, read_recipe
 from training.sku import train
 from vision.measures import retrieval
-from vision.saved import read_card
 
 CHUNK = 2000
-BATCH = 32
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,11 @@ def main() -> None:
     options = _options()
     recipes = {"trained": read_recipe(options.recipe, options.changes)}
     if options.grid:
+        cells = read_grid(options.grid, ())
         recipes = {cell.name or " ".join(cell.changes): read_recipe(options.recipe, (*options.changes, *cell.changes))
-                   for cell in read_grid(options.grid, ())}
+                   for cell in cells}
+        if len(recipes) < len(cells):
+            raise BadInput(f"two cells of {options.grid} have one name; each is a row of the table: name them apart")
     with tempfile.TemporaryDirectory() as folder:
         stores = open_stores(Settings(data_dir=options.data or Path(folder) / "data", threads=options.threads))
         photos = gathered(stores, options)
@@ -139,8 +140,7 @@ def held_out_of(rows: Sequence[ProductPhotoRow], groups: dict[str, str], trained
 
 def counts(photos: Photos) -> dict[str, int]:
     """How many photos there are of each kind."""
-    among = photos.among[photos.gallery]
-    return {"gallery": len(among), "distractors": int(among.sum()),
+    return {"gallery": len(photos.gallery), "distractors": int(photos.among.sum()),
             "distractors trained on": int((photos.trained & photos.among).sum()),
             "photos trained on": int(photos.trained.sum()), "held out": int(photos.held_out.sum())}
 
@@ -157,23 +157,21 @@ def measured(stores: Stores, photos: Photos, recipes: Mapping[str, Recipe]) -> t
     ways, looks = _baselines(stores, rows, first), baselines(careless, first)
     snapshot, trainings = _snapshot(photos, stores.snapshots), {}
     for way, recipe in recipes.items():
-        print(f"{way}:", file=sys.stderr, flush=True)
         began = time.perf_counter()
         release = stores.releases.open(
             train(snapshot, blind(recipe, snapshot), stores.photos, stores.releases, stores.runs,
-                  training_device(stores.settings), Watch(step=say_epochs()), stores.runs / "pixels"))
+                  training_device(stores.settings), Watch(step=say_epochs(f"{way}: ")), stores.runs / "pixels"))
         took = time.perf_counter() - began
         embedder = embedder_of(stores, release)
         packed = pack(stores.photos, [row.sha256 for row in rows], recipe.preprocessing,
                       stores.runs / "pixels" / f"gallery-{recipe.size}-{recipe.fit}")
-        ways[way] = np.concatenate([embedder.run(np.ascontiguousarray(packed[start:start + BATCH, ..., :3])).vectors
-                                    for start in range(0, len(packed), BATCH)])
+        ways[way] = embedder.in_batches(np.ascontiguousarray(packed[..., :3]), embedder.batch).vectors
         looks[way] = embedder.embed(careless).vectors
         if colours := embedder.card.colours:
             alone = f"{way}, without its colours"
             ways[alone], looks[alone] = without(ways[way], colours), without(looks[way], colours)
         said = release.manifest["measures"]
-        trainings[way] = {"classes": len(read_card(release.folder).classes),
+        trainings[way] = {"classes": len(embedder.card.classes),
                           **{name: round(value, 3) for name, value in said.items() if name.startswith("val_")},
                           "training seconds": round(said["seconds"]), "with packing": round(took)}
     found = {name: retrieval(*hits_of(vectors, products, group_of, asked, look)).as_dict()

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy.orm import Session
 
 from app.wiring import Stores
-from benchmarks import unseen
 from benchmarks.baselines import before_training
 from benchmarks.snapshots import blind, snapshot_of
 from benchmarks.unseen import gathered, measured, without
@@ -18,8 +17,7 @@ from catalogue.imports import import_path
 from catalogue.queries import product_photos
 from catalogue.snapshots import SnapshotPhoto
 from tests.conftest import picture
-from training.grid import read_grid
-from training.recipes import Recipe, read_recipe
+from training.recipes import Recipe
 
 
 def photos(*sides: str) -> list[SnapshotPhoto]:
@@ -56,17 +54,6 @@ def test_each_recipe_is_trained_and_asked_with_its_colours_and_without(stores: S
 
 def test_colours_are_left_out_at_unit_length() -> None:
     assert np.allclose(without(np.array([[0.48, 0.64, 0.6], [0.0, 1.0, 0.0]]), 1), [[0.6, 0.8], [0.0, 1.0]])
-
-
-def test_every_cell_of_the_studio_grid_is_a_recipe() -> None:
-    benchmarks = Path(unseen.__file__).parent
-    path = benchmarks / "grids" / "studio.toml"
-    words = path.read_text(encoding="utf-8").partition("[[cells]]")[0].replace("#", "").replace("\\", "").split()
-    assert words[words.index("--grid") + 1] == path.relative_to(benchmarks.parent).as_posix()
-    recipe = benchmarks.parent / words[words.index("--recipe") + 1]
-    changes = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
-    cells = read_grid(path, ())
-    assert len({read_recipe(recipe, (*changes, *one.changes)).digest for one in cells}) == len(cells)
 
 
 def test_other_photos_are_another_snapshot(tmp_path: Path) -> None:

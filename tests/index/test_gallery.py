@@ -1,11 +1,13 @@
-"""The gallery's saved form: what a power cut or a bad disk left of it is refused in a sentence."""
+"""The gallery's saved form: what a power cut or a bad disk left is refused in a sentence, a former version is read."""
 
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from catalogue.errors import BadRelease
+from index.evaluate import evaluate
 from index.gallery import FAISS_FILE, ITEMS_FILE, VECTORS_FILE, read_gallery, read_shown
 from index.kinds import SQ8
 from tests.index.test_index import made_gallery
@@ -43,3 +45,14 @@ def test_damaged_vectors_are_refused(tmp_path: Path, name: str, damage: Callable
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(BadRelease, match="build it again"):
         read_gallery(tmp_path)
+
+
+def test_a_gallery_of_a_former_version_says_that_it_does_not_know(tmp_path: Path) -> None:
+    gallery = made_gallery()
+    gallery.write(tmp_path)
+    with np.load(tmp_path / ITEMS_FILE) as columns:
+        kept = {name: columns[name] for name in columns.files if name not in ("types", "places")}
+    np.savez(tmp_path / ITEMS_FILE, **kept)
+    found, _ = read_gallery(tmp_path)
+    assert (found.places == -1).all() and (found.item_types == "").all() and (found.ids == gallery.ids).all()
+    assert not {name.split()[0] for name in evaluate(found)["slices"]} & {"view", "type"}

@@ -23,7 +23,7 @@ from training.guard import fit_guard, threshold_for
 from training.labelled import load, whole_box
 from training.multiplying import multiplied, plan, read_multiply
 from training.pixels import pack_images, sweep_pixels
-from training.recipes import Recipe
+from training.recipes import Recipe, read_recipe
 from training.shipped_tasks import install_task, shipped
 from training.starting import new_network
 from training.task_data import TaskData, TaskPhoto, read_data
@@ -49,18 +49,29 @@ def task_file(place: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("path", sorted({*GRIDS.glob("*.toml")} - {GRIDS / "studio.toml"}), ids=lambda path: path.stem)
-def test_every_cell_of_a_grid_is_a_recipe_of_its_task(path: Path, tmp_path: Path) -> None:
-    said = path.read_text(encoding="utf-8").partition("[[cells]]")[0].partition("solesearch task compare")[2]
+def command_of(path: Path, program: str) -> tuple[list[str], Path | None, list[str]]:
+    """The command in a grid's first lines, behind the program's name: its words, its recipe's file, its changes."""
+    said = path.read_text(encoding="utf-8").partition("[[cells]]")[0].partition(program)[2]
     words = said.replace("#", "").replace("\\", "").split()
     assert words[words.index("--grid") + 1] == f"{GRIDS.parent.name}/{GRIDS.name}/{path.name}"
+    return (words, GRIDS.parents[1] / words[words.index("--recipe") + 1] if "--recipe" in words else None,
+            [words[at + 1] for at, word in enumerate(words) if word == "--set"])
+
+
+@pytest.mark.parametrize("path", sorted({*GRIDS.glob("*.toml")} - {GRIDS / "studio.toml"}), ids=lambda path: path.stem)
+def test_every_cell_of_a_grid_is_a_recipe_of_its_task(path: Path, tmp_path: Path) -> None:
+    words, recipe, changes = command_of(path, "solesearch task compare")
     task = find_task(words[0], tmp_path)
-    recipe = GRIDS.parents[1] / words[words.index("--recipe") + 1] if "--recipe" in words else None
-    changes = [words[at + 1] for at, word in enumerate(words) if word == "--set"]
     for cell in read_grid(path, []):
         settings, rules = parted([*changes, *cell.changes])
         recipe_of(task, recipe, settings)
         assert all(rule.name in (*task.classes, "*") for rule in rules or ()), cell
+
+
+def test_every_cell_of_the_studio_grid_is_a_recipe_of_its_own() -> None:
+    _, recipe, changes = command_of(GRIDS / "studio.toml", "benchmarks.unseen")
+    cells = read_grid(GRIDS / "studio.toml", [])
+    assert len({read_recipe(recipe, (*changes, *one.changes)).digest for one in cells}) == len(cells)
 
 
 def test_a_long_name_takes_no_room_from_the_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
