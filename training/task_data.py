@@ -187,7 +187,8 @@ def _grouped(classes: tuple[str, ...], whole: list[tuple[LabelledPhoto, int, Fac
     groups = joined_groups(labels, hashes, colours, [fact.sha256 for _, _, fact, _ in whole],
                            [entry.family for entry, _, _, _ in whole], NEAR_DUPLICATE_BITS, NEAR_COLOUR)
     sides = np.array([entry.side for entry, _, _, _ in whole], dtype="<U5")  # as long as "train" is
-    if not (sides == "val").any():
+    stated = bool((sides == "val").any())
+    if not stated:
         sides = np.where(hold_out(labels, groups, source.val, seed), "val", "train")
     sides[sides == ""] = "train"
 
@@ -201,8 +202,8 @@ def _grouped(classes: tuple[str, ...], whole: list[tuple[LabelledPhoto, int, Fac
         raise BadInput("no photo can be held out: the photos of each class are all near-duplicates, or of one model; "
                        "add others")
     if unheld:
-        log.warning("no photo of %s is held out: its photos are all near-duplicates, or of one model; how well it is "
-                    "told will not be known", ", ".join(unheld[:10]))
+        log.warning("no photo of %s is held out: %s; how well it is told will not be known", ", ".join(unheld[:10]),
+                    "the data hold out none" if stated else "its photos are all near-duplicates, or of one model")
     leaked = int(np.isin(groups[sides == "val"], groups[sides == "train"]).sum())
     photos = tuple(TaskPhoto(entry.path, label, str(side), box, fact.sha256, int(group))
                    for (entry, label, fact, box), side, group in zip(whole, sides, groups, strict=True))

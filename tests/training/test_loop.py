@@ -14,7 +14,7 @@ import torch
 from catalogue.errors import BadInput
 from training.batches import Labelled, ahead, shrunk, size_at
 from training.distilling import Teacher
-from training.loop import Row, Run, fit, saved_epoch, set_mode
+from training.loop import Row, Run, fit, saved_epoch, set_mode, use_bf16
 from training.losses import Objective
 from training.mixing import mix
 from training.optimizing import Averaged
@@ -43,6 +43,14 @@ def trained(recipe: Recipe, checkpoint: Path, each: Callable[[Row], None] | None
 
 def same(one: Network, other: Network) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize(("unit", "fast"), [("amx_bf16", True), ("avx512_bf16", False)])
+def test_a_cpu_trains_in_bf16_where_it_has_matrix_units_for_it(
+        monkeypatch: pytest.MonkeyPatch, unit: str, fast: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {unit: True}, raising=False)
+    assert use_bf16("auto", ALONE.device) is fast
+    assert use_bf16("bf16", ALONE.device) and not use_bf16("fp32", ALONE.device)
 
 
 @pytest.mark.parametrize("changes", [

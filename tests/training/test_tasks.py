@@ -160,6 +160,18 @@ def test_folders_give_sides_or_a_part_is_held_out(tmp_path: Path) -> None:
         load(Source(), tmp_path / "cache")
 
 
+def test_a_class_of_which_nothing_is_held_out_is_named_with_the_reason(
+        tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder_of(tmp_path / "sides" / "train", {"a": 3, "b": 3})
+    folder_of(tmp_path / "sides" / "val", {"a": 1}, first=3)
+    read_data(load(Source(), tmp_path / "sides"), Source(), (), tmp_path / "cache")
+    assert "no photo of b is held out: the data hold out none" in caplog.text
+    twice = folder_of(tmp_path / "parts", {"a": 6, "b": 1})
+    (twice / "b" / "same.png").write_bytes((twice / "b" / "0.png").read_bytes())
+    read_data(load(Source(), twice), Source(val=0.2), (), tmp_path / "cache")
+    assert "no photo of b is held out: its photos are all near-duplicates" in caplog.text
+
+
 def test_a_csv_says_labels_sides_and_boxes(tmp_path: Path) -> None:
     folder_of(tmp_path, {"all": 6})
     rows = ["path,label,split,x0,y0,x1,y1", "all/0.png,a,train,10,8,30,20.4", "all/1.png,b,train,,,,",
