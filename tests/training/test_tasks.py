@@ -136,6 +136,12 @@ def test_shipped_tasks_can_be_read() -> None:
         assert read_task(path).about
 
 
+def test_the_recipe_for_few_photos_goes_before_a_task_s_own() -> None:
+    for path in SHIPPED.glob("*.toml"):
+        recipe = recipe_of(read_task(path), SHIPPED.parent / "finetuning.toml", ["start=here.pth"])
+        assert (recipe.size, recipe.start, recipe.loss) == (224, "here.pth", "ce") and recipe.probe, path.stem
+
+
 def test_folders_give_sides_or_a_part_is_held_out(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "one", {"a": 10, "b": 20})
     (folder / "a" / "bad.jpg").write_bytes(b"no picture")
