@@ -41,9 +41,9 @@ def _some(chosen: Tensor, pixels: Tensor, change: Callable[[Tensor | slice], Ten
 
 
 def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """Flip, rotate, scale, shift, stretch and tilt by one perspective map a photo."""
+    """Cut out, flip, rotate, scale, shift, stretch and tilt by one perspective map a photo."""
     n, strength = len(x), recipe.geometry
-    if not (strength or recipe.flip or recipe.rotation):
+    if not (strength or recipe.flip or recipe.rotation or recipe.crop < 1):
         return x
 
     def draw(low: float, high: float) -> Tensor:
@@ -69,7 +69,18 @@ def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     mapped = torch.empty(n, size, size, 2, device=x.device)
     torch.div(plane(zoom * stretch * cos * mirror, -zoom * sin, shift_x), depth, out=mapped[..., 0])
     torch.div(plane(zoom * stretch * sin * mirror, zoom * cos, shift_y), depth, out=mapped[..., 1])
+    if recipe.crop < 1:
+        for axis, (half, centre) in enumerate(_cuts(recipe.crop, draw)):
+            mapped[..., axis].mul_(half.view(n, 1, 1)).add_(centre.view(n, 1, 1))
     return F.grid_sample(x, mapped, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _cuts(least: float, draw: Callable[[float, float], Tensor]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Half the width and the centre, half the height and the centre, in [-1, 1], of rectangles within photos: `least`
+    to all of the area, 3:4 to 4:3 (Szegedy et al. 2015, "Going deeper with convolutions")."""
+    area, slant = draw(least, 1), torch.exp2(draw(-0.415, 0.415) / 2)
+    across, down = (area.sqrt() * slant).clamp(max=1), (area.sqrt() / slant).clamp(max=1)
+    return (across, draw(-1, 1) * (1 - across)), (down, draw(-1, 1) * (1 - down))
 
 
 def _replace_ground(pixels: Tensor, mask: Tensor, share: float, random: torch.Generator) -> Tensor:

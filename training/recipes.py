@@ -106,6 +106,7 @@ class Recipe:
     distill_temperature: float = 4.0
     background: float = 0.5         # how often a plain studio ground is replaced
     geometry: float = 0.7           # crop, scale, rotation, perspective
+    crop: float = 1.0               # the least share of a photo's area that is shown of it; 1: all is
     rotation: float = 0.0           # greatest turn in degrees; 0: as geometry says, 22 at most
     light: float = 0.6              # brightness, contrast, colour of the light
     saturation: float = 0.0         # how far colours fade and glow
@@ -172,6 +173,7 @@ class Recipe:
         yield 1 in (self.ema, self.momentum, self.dropout), "ema, momentum and dropout stay below 1"
         yield (self.class_weights > 0 and self.loss != "ce",
                f"class weights are those of cross-entropy; set loss=ce instead of {self.loss}, or sampling=balanced")
+        yield not 0.05 <= self.crop <= 1, f"crop lies between 0.05 and 1, not {self.crop}"
         yield self.rotation > 180, f"rotation is at most 180 degrees, not {self.rotation}"
 
     @property

@@ -37,8 +37,8 @@ def data() -> Labelled:
 
 
 @pytest.mark.parametrize("wrong", ["optimizer=lion", "schedule=x", "sampling=x", "fit=crop", "keep_by=x", "dropout=1",
-                                   "class_weights=0.5", "rotation=181", "patience=-1", "hue=2", "saturation=-1",
-                                   "memory=64", "probe=5 memory=128", "zero_gamma=true start=shipped"])
+                                   "class_weights=0.5", "rotation=181", "crop=0", "patience=-1", "hue=2",
+                                   "saturation=-1", "memory=64", "probe=5 memory=128", "zero_gamma=true start=shipped"])
 def test_settings_that_make_no_sense_are_refused(wrong: str) -> None:
     with pytest.raises(BadInput, match="recipe: "):
         read_recipe(None, wrong.split())
@@ -185,6 +185,20 @@ def test_rotation_turns_without_any_other_geometry() -> None:
     middle[:, 8, 8] = 255
     found = augment(middle, replace(STILL, rotation=30), torch.Generator().manual_seed(0))
     assert (found[:, :, 8, 8] > 250).all()
+
+
+def test_crops_show_upright_parts_of_a_photo_and_no_less_than_stated() -> None:
+    ramp = torch.arange(64, dtype=torch.float32) * 4
+    packed = torch.zeros(200, 64, 64, 4)
+    packed[..., 0], packed[..., 1] = ramp, ramp[:, None]
+    found = augment(packed.to(torch.uint8), replace(STILL, crop=0.25), torch.Generator().manual_seed(0))
+    across, down = found[:, 0, 32], found[:, 1, :, 32]           # what stands along a line of each
+    assert (found[:, 0].std(1) < 0.01).all() and (found[:, 1].std(2) < 0.01).all()
+    width, height = (across[:, -1] - across[:, 0]) / 252, (down[:, -1] - down[:, 0]) / 252
+    assert (width * height > 0.24).all() and (width * height < 0.35).any() and (width * height > 0.9).any()
+    assert (width / height).min() > 0.74 and (width / height).max() < 1.35
+    middles = (across[:, 0] + across[:, -1]) / 504
+    assert middles.min() < 0.35 and middles.max() > 0.65 and abs(middles.mean() - 0.5) < 0.05
 
 
 def test_a_photo_may_be_stretched_and_a_card_says_so(tmp_path: Path) -> None:
