@@ -76,8 +76,12 @@ def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
 
 
 def _cuts(least: float, draw: Callable[[float, float], Tensor]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Half the width and the centre, half the height and the centre, in [-1, 1], of rectangles within photos: `least`
-    to all of the area, 3:4 to 4:3 (Szegedy et al. 2015, "Going deeper with convolutions")."""
+    """Half the width and the centre, half the height and the centre (n,), in [-1, 1], of rectangles within photos:
+    `least` to all of the area, 3:4 to 4:3 (Szegedy et al. 2015, "Going deeper with convolutions").
+
+    A side that would be longer than the photo's is cut, so that above 0.75 a little less than `least` may be shown.
+    """
+    # 2 to the power 0.415 is 4:3.
     area, slant = draw(least, 1), torch.exp2(draw(-0.415, 0.415) / 2)
     across, down = (area.sqrt() * slant).clamp(max=1), (area.sqrt() / slant).clamp(max=1)
     return (across, draw(-1, 1) * (1 - across)), (down, draw(-1, 1) * (1 - down))

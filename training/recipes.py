@@ -105,7 +105,7 @@ class Recipe:
     distill_by: str = "logits"
     distill_temperature: float = 4.0
     background: float = 0.5         # how often a plain studio ground is replaced
-    geometry: float = 0.7           # crop, scale, rotation, perspective
+    geometry: float = 0.7           # zoom, shift, rotation, perspective
     crop: float = 1.0               # the least share of a photo's area that is shown of it; 1: all is
     rotation: float = 0.0           # greatest turn in degrees; 0: as geometry says, 22 at most
     light: float = 0.6              # brightness, contrast, colour of the light
