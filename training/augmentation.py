@@ -77,13 +77,13 @@ def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
 
 def _cuts(least: float, draw: Callable[[float, float], Tensor]) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """Half the width and the centre, half the height and the centre (n,), in [-1, 1], of rectangles within photos:
-    `least` to all of the area, 3:4 to 4:3 (Szegedy et al. 2015, "Going deeper with convolutions").
-
-    A side that would be longer than the photo's is cut, so that above 0.75 a little less than `least` may be shown.
+    `least` to all of the area, 3:4 to 4:3 as far as they fit (Szegedy et al. 2015, "Going deeper with convolutions").
     """
-    # 2 to the power 0.415 is 4:3.
-    area, slant = draw(least, 1), torch.exp2(draw(-0.415, 0.415) / 2)
-    across, down = (area.sqrt() * slant).clamp(max=1), (area.sqrt() / slant).clamp(max=1)
+    area = draw(least, 1)
+    # 2 to the power 0.415 is 4:3; a side no longer than the photo's is at most 1 / area times the other.
+    widest = torch.log2(1 / area).clamp(max=0.415)
+    slant = torch.exp2(draw(-1, 1) * widest / 2)
+    across, down = area.sqrt() * slant, area.sqrt() / slant
     return (across, draw(-1, 1) * (1 - across)), (down, draw(-1, 1) * (1 - down))
 
 

@@ -136,13 +136,14 @@ def _merits(history: list[Row], recipe: Recipe) -> list[float]:
 
 def use_bf16(precision: str, device: torch.device) -> bool:
     """Whether to compute in bf16: as asked, or where that is faster: on GPUs that know it, on CPUs with matrix units
-    (AMX). CPUs with vector instructions alone (AVX-512 BF16) are slower by it than in fp32."""
+    (AMX), and on AMD's with vector instructions for it (AVX-512 BF16). Intel's with those alone are slower by it."""
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return device.type == "cpu" and bool(capabilities.get("amx_bf16"))
+    can = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    by_vectors = can.get("avx512_bf16") and str(can.get("cpu_name", "")).startswith("AMD")
+    return device.type == "cpu" and bool(can.get("amx_bf16") or by_vectors)
 
 
 class Run:

@@ -45,10 +45,13 @@ def same(one: Network, other: Network) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize(("unit", "fast"), [("amx_bf16", True), ("avx512_bf16", False)])
-def test_a_cpu_trains_in_bf16_where_it_has_matrix_units_for_it(
-        monkeypatch: pytest.MonkeyPatch, unit: str, fast: bool) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {unit: True}, raising=False)
+@pytest.mark.parametrize(("able", "fast"), [
+    ({"amx_bf16": True}, True), ({"avx512_bf16": True}, False), ({}, False),
+    ({"avx512_bf16": True, "cpu_name": "AMD EPYC"}, True),
+    ({"avx512_bf16": True, "cpu_name": "Intel(R) Xeon(R)"}, False)])
+def test_a_cpu_trains_in_bf16_where_that_is_faster(
+        monkeypatch: pytest.MonkeyPatch, able: dict[str, bool | str], fast: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
     assert use_bf16("auto", ALONE.device) is fast
     assert use_bf16("bf16", ALONE.device) and not use_bf16("fp32", ALONE.device)
 
