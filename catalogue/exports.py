@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from catalogue.files import new_file, write_file
 from catalogue.gallery_items import merged
-from catalogue.identity import is_gtin
+from catalogue.identity import group_of, is_gtin
 from catalogue.imports import ImportReport
 from catalogue.photos import PhotoStore
 from catalogue.pushed_lines import write_line
@@ -75,13 +75,13 @@ def _lines(session: Session, shops: Sequence[int], since: datetime | None) -> It
         for row, kind in _shown(session, ProductPhoto.listing_id.in_([listing.id for listing, *_ in rows])):
             shown[row.listing_id or 0].append((row, kind))
         for listing, shop, product, model in rows:
-            yield {"shop": shop, "url": listing.url, **_facts(product, model, gtins), "title": listing.title,
-                   "category": listing.category, "price": listing.price, "list_price": listing.list_price,
-                   "currency": listing.currency, "available": listing.available, "sizes": listing.sizes,
-                   "sources": listing.sources}, shown[listing.id]
+            yield {"shop": shop, "url": listing.url, **_facts(product, model, gtins, listing.shop_id),
+                   "title": listing.title, "category": listing.category, "price": listing.price,
+                   "list_price": listing.list_price, "currency": listing.currency, "available": listing.available,
+                   "sizes": listing.sizes, "sources": listing.sources}, shown[listing.id]
         last = rows[-1][0].id
         session.expunge_all()
-    if shops:
+    if shops or since:
         return
     imported = select(ProductPhoto.origin, ProductPhoto.product_id).where(ProductPhoto.reason == "import").distinct()
     for origin, product_id in session.execute(imported.order_by(ProductPhoto.product_id, ProductPhoto.origin)).all():
@@ -92,8 +92,8 @@ def _lines(session: Session, shops: Sequence[int], since: datetime | None) -> It
         session.expunge_all()
 
 
-def _facts(product: Product, model: Model | None, gtins: dict[int, list[str]]) -> dict[str, Any]:
-    group = model.key.partition(":")[2] if model else ""
+def _facts(product: Product, model: Model | None, gtins: dict[int, list[str]], shop: int = 0) -> dict[str, Any]:
+    group = group_of(model.key, shop) if model else ""
     return {"brand": product.brand, "model_name": model.name if model else "", "group": group,
             "colour": product.colour, "style_code": product.style_code, "gtins": gtins.get(product.id, []),
             "shoe_type": product.shoe_type}

@@ -82,6 +82,16 @@ def listing_code(shop_id: int, url: str) -> str:
     return fitting(f"listing:{shop_id}:{url}")
 
 
+def shop_group(shop_id: int, group: str) -> str:
+    """A shop's identifier of a model as no other shop has it; empty where it names none."""
+    return f"shop{shop_id}:{group}" if group else ""
+
+
+def group_of(key: str, shop_id: int = 0) -> str:
+    """The group of a model's key, as its shop says it where it is this one's, else as no other shop has it."""
+    return key.partition(":")[2].removeprefix(f"shop{shop_id}:")
+
+
 def import_code(name: str) -> str:
     """The code of its own that an import has, which is also its photos' origin; `name` is `<set>/<slug>`."""
     return fitting(f"import:{name}", _ORIGIN_WIDTH)
@@ -110,7 +120,7 @@ def chosen(codes: Codes, known: Mapping[str, tuple[int, bool]], present: int | N
 
 
 def find_or_add_model(session: Session, brand: str, group: str, name: str) -> Model | None:
-    """The model that `group` (a shop's or a data set's group identifier) names within the brand; none without one."""
+    """The model that `group` (`shop_group`, or `<set>:<group>` of a data set) names within the brand; none without."""
     if not group:
         return None
     key = f"{plain(brand)}:{group}"[:300]

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from catalogue.changes import Change, Placed, Shown, amount, field_changes, photo_changes
 from catalogue.gallery_items import note_changes
-from catalogue.identity import Described, find_or_add_model, find_or_add_product, listing_code
+from catalogue.identity import Described, find_or_add_model, find_or_add_product, listing_code, shop_group
 from catalogue.photos import PhotoFacts
 from catalogue.tables import Listing, Photo, Price, Product, ProductPhoto, now
 
@@ -153,7 +153,7 @@ def add_photos(session: Session, found: Sequence[PhotoFacts]) -> None:
 
 
 def _product_of(session: Session, shop_id: int, found: FoundListing, present: int | None) -> Product:
-    model = find_or_add_model(session, found.brand, found.group, found.model_name or found.title)
+    model = find_or_add_model(session, found.brand, shop_group(shop_id, found.group), found.model_name or found.title)
     said = Described(found.brand, found.title, found.colour, found.style_code, found.gtins, found.shoe_type, model)
     return find_or_add_product(session, listing_code(shop_id, found.url), said, present)
 

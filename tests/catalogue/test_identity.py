@@ -1,12 +1,15 @@
 """One product of many shops: joined by GTIN or brand and style code in any order, never merged silently."""
 
+import json
 import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.wiring import Stores
+from catalogue.exports import export_lines
 from catalogue.identity import codes_of
 from catalogue.listings import FoundListing, save_listing
 from catalogue.tables import Product, ProductCode
@@ -47,6 +50,18 @@ def test_colourways_of_other_codes_and_listings_without_any_stay_apart(stores: S
     made = [found("1", style_code="TV-1"), found("2", style_code="TV-2"), found("3"), found("4"),
             found("5", brand="", style_code="TV-1")]
     assert len({save(engine, at, listing).product_id for listing in made}) == 5
+
+
+def test_a_number_that_two_shops_give_their_models_joins_nothing(stores: Stores, tmp_path: Path) -> None:
+    runa, kolo = shop(stores.database), shop(stores.database, "Kolo")
+    boot, slide = found("1", title="Boot", group="45"), found("https://kolo.example/2", title="Slide", group="45")
+    first, other = save(stores.database, runa, boot), save(stores.database, kolo, slide)
+    second = save(stores.database, runa, found("3", title="Boot red", group="45"))
+    models = [product(stores.database, one.product_id).model_id for one in (first, other, second)]
+    assert models[0] == models[2] != models[1] and None not in models
+    export_lines(stores.database, stores.photos, tmp_path / "out.jsonl")
+    said = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [line["group"] for line in said] == ["45", "45", "45"]
 
 
 def test_a_listing_keeps_its_product_when_its_page_loses_the_code(stores: Stores) -> None:

@@ -20,7 +20,18 @@ from catalogue.listings import save_listing
 from catalogue.photos import PhotoStore
 from catalogue.queries import product_cards, stats
 from catalogue.releases import Releases
-from catalogue.tables import CrawlRun, FetchState, GalleryItem, Listing, ProductCode, ProductPhoto, Shop, Table
+from catalogue.tables import (
+    CrawlRun,
+    FetchState,
+    GalleryItem,
+    Listing,
+    Model,
+    Product,
+    ProductCode,
+    ProductPhoto,
+    Shop,
+    Table,
+)
 from tests.catalogue.shelf import found
 from tests.conftest import encoded, picture
 
@@ -111,6 +122,32 @@ def test_what_the_first_schema_held_is_there_and_found_again(old: Engine, tmp_pa
         found_again = save_listing(session, 1, found("9", style_code="TV-9"), [])
         assert found_again.product_id == 4
     assert not [fault for fault in faults(old, photos, Releases(old, tmp_path / "releases")) if fault.kind != "orphan"]
+    old.dispose()
+
+
+def test_models_that_shops_share_by_chance_are_parted(old: Engine, tmp_path: Path) -> None:
+    populate(old, PhotoStore(tmp_path / "photos"))
+    with old.begin() as connection:
+        connection.execute(text("INSERT INTO shops (name, url, paused, created_at, settings) VALUES "
+                                "('Kolo', 'https://kolo.example/', false, '2025-05-01 00:00:00+00:00', '{}')"))
+        connection.execute(text("UPDATE products SET model_id = 1"))
+        connection.execute(text("UPDATE listings SET shop_id = 2 WHERE id = 2"))
+        connection.execute(text("INSERT INTO models (key, brand, name) VALUES ('tavero:angles:m9', 'Tavero', 'Mid')"))
+        connection.execute(text("UPDATE products SET model_id = 2 WHERE id = 3"))
+        connection.execute(text("UPDATE product_photos SET reason = 'import', origin = 'import:angles/one' "
+                                "WHERE product_id = 3"))
+    migrate(old)
+    with Session(old) as session:
+        keys = [product.model.key for product in session.scalars(select(Product).order_by(Product.id)) if product.model]
+    assert keys == ["tavero:shop1:m1", "tavero:shop2:m1", "tavero:angles:m9"]
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(Path(str(migrations.__file__)).parent))
+    with old.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic.command.downgrade(config, "0003")
+    with Session(old) as session:
+        assert session.scalars(select(Product.model_id).order_by(Product.id)).all() == [1, 1, 2]
+        assert session.scalars(select(Model.key).order_by(Model.id)).all() == ["tavero:m1", "tavero:angles:m9"]
     old.dispose()
 
 

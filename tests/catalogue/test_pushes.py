@@ -16,7 +16,7 @@ from catalogue.exports import export_lines
 from catalogue.imports import import_path
 from catalogue.merging import merge
 from catalogue.pushes import import_lines
-from catalogue.tables import Listing, Price, ProductCode, ProductPhoto, Shop
+from catalogue.tables import Listing, Price, ProductCode, ProductPhoto, Shop, now
 from tests.catalogue.shelf import found, save, shop, stored
 from tests.conftest import encoded, picture
 
@@ -164,6 +164,12 @@ def test_an_export_reads_back_the_same(stores: Stores, stocked: Stores, tmp_path
     assert again.problems == []
     assert content(other) == content(stocked)
     other.database.dispose()
+
+
+def test_what_a_crawl_without_shops_saw_is_nothing(stocked: Stores, tmp_path: Path) -> None:
+    path = tmp_path / "seen.jsonl"
+    assert export_lines(stocked.database, stocked.photos, path, photos=False, since=now()).products == 0
+    assert path.read_text() == ""
 
 
 def test_an_export_of_addresses_and_a_damaged_file(stores: Stores, tmp_path: Path) -> None:
