@@ -1,6 +1,6 @@
 """Which of one listing's decoded photos are the same picture: in another size, or cut to a thumbnail."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,7 @@ class _Proxy:
         return self.width * self.height
 
 
-def keep_largest(images: Sequence[Image.Image], sizes: Sequence[tuple[int, int]] | None = None) -> list[int]:
+def keep_largest(images: Iterable[Image.Image], sizes: Sequence[tuple[int, int]] | None = None) -> list[int]:
     """The places of the photos to keep, in their order: of several that show the same picture only the largest.
 
     Images may be smaller than the photos they stand for, by a decoder that gives no more than the `PROXY` pixels along
@@ -46,9 +46,10 @@ def keep_largest(images: Sequence[Image.Image], sizes: Sequence[tuple[int, int]]
     A smaller photo that is the middle of a larger one, cut to another shape, is the same picture. Colours count:
     colourways in the same pose are different pictures.
     """
-    proxies = [_proxy(image, size) for image, size in zip(images, sizes or [one.size for one in images], strict=True)]
+    # One after the other: decoded, twenty photos are gigabytes.
+    proxies = [_proxy(image, sizes[place] if sizes else image.size) for place, image in enumerate(images)]
     kept: list[int] = []
-    for place in sorted(range(len(images)), key=lambda number: (-proxies[number].area, number)):
+    for place in sorted(range(len(proxies)), key=lambda number: (-proxies[number].area, number)):
         if not any(_same(proxies[other], proxies[place]) for other in kept):
             kept.append(place)
     return sorted(kept)

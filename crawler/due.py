@@ -13,9 +13,15 @@ _INTERVAL = re.compile(r"(\d{1,4})\s*([mhdw])")
 
 def check_schedule(schedule: str) -> str:
     """The schedule itself if it can be used; `BadInput` says how one is written."""
-    if schedule and not _interval(schedule) and not croniter.is_valid(schedule):
+    if not schedule or _interval(schedule):
+        return schedule
+    if not croniter.is_valid(schedule):
         raise BadInput(f"{schedule!r} is no schedule; write a cron expression ('30 3 * * *', in local time) or an "
                        "interval like '6h', '45m' or '2d'")
+    try:
+        croniter(schedule).get_next()
+    except CroniterBadDateError as error:
+        raise BadInput(f"the schedule {schedule!r} names no day that ever comes; write one that does") from error
     return schedule
 
 
@@ -26,11 +32,8 @@ def next_time(schedule: str, last: datetime | None, since: datetime) -> datetime
     interval = _interval(check_schedule(schedule))
     if interval:
         return since if last is None else last + interval
-    try:
-        # Cron expressions mean the clock on the wall.
-        return croniter(schedule, (last or since).astimezone()).get_next(datetime)
-    except CroniterBadDateError as error:
-        raise BadInput(f"the schedule {schedule!r} names no day that ever comes") from error
+    # Cron expressions mean the clock on the wall.
+    return croniter(schedule, (last or since).astimezone()).get_next(datetime)
 
 
 def _interval(schedule: str) -> timedelta | None:

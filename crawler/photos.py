@@ -1,5 +1,6 @@
 """A listing's photos: those known are kept, the others downloaded, the largest of each picture stored."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -7,7 +8,7 @@ from itertools import combinations
 
 from sqlalchemy import Engine, bindparam, select
 
-from catalogue.errors import BadPhoto, FetchFailed
+from catalogue.errors import BadPhoto, FetchFailed, NotFound
 from catalogue.listings import FoundPhoto
 from catalogue.photos import PhotoFacts, PhotoStore
 from catalogue.tables import FetchState, Listing, Photo, ProductPhoto, now
@@ -16,6 +17,7 @@ from crawler.fetch import Fetched, Fetcher
 from crawler.pages.gallery import Picture
 from crawler.workers import Workers
 
+log = logging.getLogger(__name__)
 MIN_SIDE = 64
 # Two renditions of one picture differ in a few of their difference hash's 64 bits.
 ALIKE_BITS = 10
@@ -75,7 +77,7 @@ def bring(by: Downloads, shop_id: int, listing_url: str, pictures: Sequence[Pict
     """
     pictures = pictures[:by.fetcher.settings.max_photos]
     known = _known(by, shop_id, listing_url, [url for one in pictures for url in one.urls])
-    return _without_copies(by, listing_url, [_one(by, known, picture) for picture in pictures])
+    return without_copies(by, listing_url, [_one(by, known, picture) for picture in pictures])
 
 
 def _known(by: Downloads, shop_id: int, listing_url: str, urls: Sequence[str]) -> _Known:
@@ -140,14 +142,18 @@ def _stored(by: Downloads, answer: Fetched, url: str) -> Brought:
     return Brought("photos_new", FoundPhoto(found, url, answer.validator, now()))
 
 
-def _without_copies(by: Downloads, listing_url: str, brought: list[Brought]) -> list[Brought]:
+def without_copies(by: Downloads, listing_url: str, brought: list[Brought]) -> list[Brought]:
     """Leave out what is the same picture as another, smaller; only looked for where new photos came."""
     had = {number: one.photo.facts for number, one in enumerate(brought) if one.photo is not None}
     alike = sorted({number for one, other in combinations(had, 2) if _may_be_copies(had[one], had[other])
                     for number in (one, other)})
     if not alike or not any(one.outcome == "photos_new" for one in brought):
         return brought
-    largest = by.workers.run(listing_url, _largest, by.store, [had[number] for number in alike])
+    try:
+        largest = by.workers.run(listing_url, _largest, by.store, [had[number] for number in alike])
+    except (BadPhoto, NotFound) as error:
+        log.warning("the photos of %s are not compared: %s", listing_url, error)
+        return brought
     keep = {alike[place] for place in largest}
     return [Brought("photos_copies", useless=(*one.useless, one.photo.source_url))
             if number in alike and number not in keep and one.photo is not None else one
@@ -155,7 +161,7 @@ def _without_copies(by: Downloads, listing_url: str, brought: list[Brought]) -> 
 
 
 def _largest(store: PhotoStore, photos: Sequence[PhotoFacts]) -> list[int]:
-    return keep_largest([store.image(photo.sha256, enough=PROXY) for photo in photos],
+    return keep_largest((store.image(photo.sha256, enough=PROXY) for photo in photos),
                         [(photo.width, photo.height) for photo in photos])
 
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from itertools import count
 from urllib.parse import urlsplit
 
 from sqlalchemy import Engine, select
@@ -89,11 +90,17 @@ def add_shop(engine: Engine, preview: ShopPreview, name: str = "", settings: Sho
         if session.scalar(select(Shop.id).where(Shop.name == wanted)) is not None:
             if name:
                 raise BadInput(f"there is a shop named {name!r} already; choose another name")
-            wanted = f"{wanted} ({urlsplit(preview.url).netloc})"
+            wanted = _free_name(session, f"{wanted} ({urlsplit(preview.url).netloc})")
         shop = Shop(name=wanted, url=preview.url, settings=stored(preview.settings))
         session.add(shop)
         session.flush()
         return shop.id
+
+
+def _free_name(session: Session, wanted: str) -> str:
+    """The name, numbered where there is a shop called so."""
+    names = (wanted if number == 1 else f"{wanted} {number}" for number in count(1))
+    return next(name for name in names if session.scalar(select(Shop.id).where(Shop.name == name)) is None)
 
 
 def _front(fetcher: Fetcher, start: str, given: ShopSettings | None) -> Shopfront:

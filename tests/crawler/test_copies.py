@@ -2,13 +2,20 @@
 
 import io
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import Engine
 
-from catalogue.photos import read_image
+from catalogue.listings import FoundPhoto
+from catalogue.photos import PhotoStore, read_image
 from crawler.copies import PROXY, keep_largest
+from crawler.fetch import Fetcher
+from crawler.photos import Brought, Downloads, without_copies
+from crawler.workers import Workers
+from tests.conftest import encoded
 
 SHOP = Path(__file__).parents[2] / "demo" / "photos" / "shop"
 PHOTOS = sorted(SHOP.glob("*/1.jpg"))[::7]
@@ -55,6 +62,19 @@ def test_a_shoe_with_its_colours_swapped_is_another_picture(path: Path) -> None:
     swapped = pixels.copy()
     swapped[shoe] = pixels[shoe][:, [2, 0, 1]]
     assert keep_largest([Image.fromarray(pixels), small(Image.fromarray(swapped), 120)]) == [0, 1]
+
+
+def test_a_damaged_photo_of_a_listing_stops_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store, image = PhotoStore(tmp_path), Image.open(PHOTOS[0]).convert("RGB")
+    large, reduced = (store.put(encoded(one)) for one in (image, small(image, 120)))
+    brought = [Brought(outcome, FoundPhoto(one, f"https://runa.example/{one.sha256}.jpg"))
+               for outcome, one in (("photos_known", reduced), ("photos_new", large))]
+    with Workers(1) as workers:
+        by = Downloads(cast(Engine, None), store, cast(Fetcher, None), workers)
+        found = without_copies(by, "https://runa.example/1", brought)
+        assert [one.outcome for one in found] == ["photos_copies", "photos_new"]
+        store.path(reduced.sha256).write_bytes(bytes(reduced.size))
+        assert without_copies(by, "https://runa.example/1", brought) == brought and "not compared" in caplog.text
 
 
 def test_odd_pictures_do_no_harm() -> None:

@@ -25,7 +25,8 @@ from catalogue.tables import CrawlRun, FetchState, Listing, Photo, Price, Produc
 from crawler.crawl import crawl
 from crawler.frontier import held
 from crawler.settings import CrawlSettings
-from crawler.shops import add_shop, look_at
+from crawler.shop_settings import ShopSettings
+from crawler.shops import ShopPreview, add_shop, look_at
 from demo.goods import read_goods
 from demo.shop import make_shop
 
@@ -137,6 +138,14 @@ def contents(engine: Engine) -> dict[str, list[Any]]:
                 )
             ),
         }
+
+
+def test_shops_of_one_name_are_numbered(engine: Engine) -> None:
+    for part in ("en", "de", "fr", "ko"):
+        add_shop(engine, ShopPreview(f"https://runa.example/{part}/", "Runa", ShopSettings(adapter="sitemap"), 1))
+    with Session(engine) as session:
+        assert session.scalars(select(Shop.name).order_by(Shop.id)).all() == [
+            "Runa", "Runa (runa.example)", "Runa (runa.example) 2", "Runa (runa.example) 3"]
 
 
 def test_the_demo_shop_becomes_a_catalogue(

@@ -100,3 +100,9 @@ def test_cron_expressions_mean_the_wall_clock() -> None:
 def test_odd_schedules_are_refused(schedule: str) -> None:
     with pytest.raises(BadInput, match="no schedule"):
         check_schedule(schedule)
+
+
+def test_a_day_that_never_comes_is_no_schedule() -> None:
+    with pytest.raises(BadInput, match="no day that ever comes"):
+        check_schedule("0 0 31 2 *")
+    assert check_schedule("0 0 29 2 *")
