@@ -76,7 +76,7 @@ def ahead(make: Callable[[T], R], wanted: Iterable[T]) -> Iterator[R]:
 
 def size_at(recipe: Recipe, epoch: int) -> int:
     """The width of the photos in an epoch (from 0): it grows in steps of 16 over the first three quarters."""
-    if not recipe.size_from:
+    if not recipe.size_from or recipe.epochs == 1:
         return recipe.size
     share = min(1.0, epoch / max(1, 0.75 * (recipe.epochs - 1)))
     if share == 1:

@@ -13,6 +13,7 @@ from catalogue.errors import BadInput
 from vision.preprocessing import FITS, Preprocessing
 from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
 
+SHIPPED = Path(__file__).parent / "start"
 CLASS_LOSSES = ("cosface", "arcface", "subcenter", "proxy-anchor", "ce", "none")
 METRIC_LOSSES = ("supcon", "triplet", "none")
 CHOICES = {"pooling": POOLINGS, "head": ("cosine", "linear"), "loss": CLASS_LOSSES, "metric": METRIC_LOSSES,
@@ -28,7 +29,8 @@ SHARES = ("background", "geometry", "light", "blur", "erase", "label_smoothing",
 POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha",
             "probe_lr")
 NOT_NEGATIVE = ("embedding", "colours", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr",
-                "weight_decay", "clip", "frozen", "size_from", "distill", "probe", "whitening", "patience", "rotation")
+                "weight_decay", "clip", "frozen", "size_from", "distill", "probe", "whitening", "patience", "rotation",
+                "seed")
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,9 @@ class Recipe:
     @property
     def start_file(self) -> Path | None:
         """The file of weights that `start` names; None where it names none, or some that are published."""
-        named = self.start in ("none", "shipped") or self.start.startswith(("torchvision:", TIMM))
+        if self.start == "shipped":
+            return SHIPPED / f"{self.backbone}.pt"
+        named = self.start == "none" or self.start.startswith(("torchvision:", TIMM))
         return None if named else Path(self.start)
 
     @property
@@ -198,13 +202,18 @@ class Recipe:
                     stated["start"] = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
                 raise BadInput(f"recipe: the weights to start from cannot be read ({error}); name a file that is "
-                               "there, or set start=none") from error
+                               f"there, or set start=none (shipped are {shipped_backbones()})") from error
         return stated
 
     @property
     def digest(self) -> str:
         """A short name for exactly these settings and weights."""
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def shipped_backbones() -> str:
+    """The names of the backbones that `start=shipped` has weights for."""
+    return ", ".join(sorted(path.stem for path in SHIPPED.glob("*.pt"))) or "none"
 
 
 def read_recipe(path: Path | None, changes: typing.Iterable[str] = ()) -> Recipe:

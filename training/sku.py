@@ -21,7 +21,7 @@ from training.distilling import open_teacher
 from training.loop import NOBODY, Row, Watch, fit, saved_epoch, use_bf16
 from training.measuring import MOST_QUERIES, Predictions, class_logits, fit_temperature, held_out, predict, train_top1
 from training.parallel import Team, join
-from training.pixels import pack
+from training.pixels import pack, sweep_pixels
 from training.recipes import Recipe
 from training.report import write_report
 from training.starting import new_network
@@ -45,15 +45,23 @@ def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Relea
     with lock(run / "run.lock", "this training") if team.leads else nullcontext():
         if before := team.agree(partial(made_before, run, "network", releases)):
             log.info("this snapshot was trained with this recipe before: %s", before)
+            if team.leads:
+                _tidy(run)
             return before
         shared = run if pixels is None else pixels / f"{snapshot.digest}-{recipe.size}-{recipe.fit}"
         name = _train(snapshot, recipe, store, releases, run, shared, team, watch if team.leads else NOBODY)
         if team.leads:
             write_file(run / "release", name.encode())
-            # What says that the pixels are whole goes before them: a kill in between must not leave it alone.
-            for leftover in ("checkpoint.pt", "pixels.done", "pixels.u8"):
-                (run / leftover).unlink(missing_ok=True)
+            _tidy(run)
+            sweep_pixels(runs)
         return name
+
+
+def _tidy(run: Path) -> None:
+    """Remove what a training that is done needs no longer."""
+    # What says that the pixels are whole goes before them: a kill in between must not leave it alone.
+    for leftover in ("checkpoint.pt", "pixels.done", "pixels.u8"):
+        (run / leftover).unlink(missing_ok=True)
 
 
 def classes_of(snapshot: Snapshot) -> tuple[str, ...]:
@@ -67,11 +75,12 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
     if len(classes) < 2:
         raise BadInput(f"snapshot {snapshot.digest} has {len(classes)} products to train on; at least two are needed")
     photos = snapshot.photos
+    # Before the photos are unpacked, which takes long and much room: these may refuse the recipe.
+    network = new_network(recipe, len(classes))
+    teacher = open_teacher(recipe, releases, classes, network.width)
     packed = team.in_turn(partial(pack, store, [photo.sha256 for photo in photos], recipe.preprocessing, pixels,
                                   watch.packed))
     data = _labelled(packed, photos, classes)
-    network = new_network(recipe, len(classes))
-    teacher = open_teacher(recipe, releases, classes, network.width)
     check = [row for row, photo in enumerate(photos) if photo.split != "train"]
 
     def measure(current: Network) -> Row:

@@ -8,14 +8,13 @@ import torch
 from torch import Tensor
 
 from catalogue.errors import BadInput
-from training.recipes import Recipe
+from training.recipes import SHIPPED, Recipe, shipped_backbones
 from vision.networks import Architecture, Network
 from vision.saved import TIMM
-from vision.trunks import pretrained, zero_last_norms
+from vision.trunks import pretrained, stage_widths, zero_last_norms
 from vision.weights import load_start, read_weights
 
 log = logging.getLogger(__name__)
-SHIPPED = Path(__file__).parent / "start"
 
 
 def start_weights(start: str, backbone: str, size: int) -> Mapping[str, Tensor] | None:
@@ -25,8 +24,7 @@ def start_weights(start: str, backbone: str, size: int) -> Mapping[str, Tensor] 
     if start == "shipped":
         path = SHIPPED / f"{backbone}.pt"
         if not path.is_file():
-            raise BadInput(f"no {backbone} is shipped to start from; shipped are "
-                           f"{', '.join(sorted(p.stem for p in SHIPPED.glob('*.pt'))) or 'none'}")
+            raise BadInput(f"no {backbone} is shipped to start from; shipped are {shipped_backbones()}")
         return read_weights(path)
     if start.startswith("torchvision:"):
         from torchvision.models import get_weight
@@ -52,6 +50,8 @@ def new_network(recipe: Recipe, classes: int) -> Network:
         colour_share=recipe.colour_share, colours_by_ground=recipe.colours_by_ground, whitened=recipe.whitening > 0,
         neck=recipe.neck, dropout=recipe.dropout)
     network = Network(architecture, classes, recipe.preprocessing)
+    if recipe.size_from:
+        stage_widths(network.trunk, recipe.backbone, recipe.size_from, recipe.levels)  # too small for it is refused
     if recipe.zero_gamma and not zero_last_norms(network.trunk):
         raise BadInput(f"recipe: zero_gamma does nothing for {recipe.backbone}, which has no residual blocks that end "
                        "in a batch norm; leave it out, or choose a resnet")

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -137,9 +138,10 @@ class Facts:
 
 
 def read_facts(paths: Sequence[Path], cache: Path, watch: Callable[[int], None] | None = None) -> dict[Path, Facts]:
-    """Read the facts of files, from `cache` where they did not change since."""
+    """Read the facts of files, from `cache` where they did not change since; a file in it for each root folder."""
     stamps = {path: _stamp(path) for path in dict.fromkeys(paths)}
-    place = cache / f"{hashlib.sha256(repr(sorted(map(str, stamps))).encode()).hexdigest()[:16]}.json"
+    root = os.path.commonpath([path.absolute().parent for path in stamps])
+    place = cache / f"{hashlib.sha256(root.encode()).hexdigest()[:16]}.json"
     try:
         before = json.loads(place.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -151,7 +153,8 @@ def read_facts(paths: Sequence[Path], cache: Path, watch: Callable[[int], None] 
         found[path] = Facts(**kept[1]) if same else _facts(path)
         if watch is not None:
             watch(number + 1)
-    new = {str(path): [stamps[path], vars(fact)] for path, fact in found.items()}
+    others = {path: kept for path, kept in before.items() if Path(path) not in found and Path(path).is_file()}
+    new = others | {str(path): [stamps[path], vars(fact)] for path, fact in found.items()}
     if new != before:
         write_file(place, json.dumps(new).encode(), settle=False)
     return found

@@ -45,7 +45,8 @@ def train() -> None:
 def sku(digest: str | None, recipe_file: Path | None, changes: tuple[str, ...], val: float, unseen: float) -> None:
     """Train the network that tells products apart, and publish it; makes nothing live.
 
-    Killed at any moment, the same command goes on from the last epoch. Settings are those of a recipe: backbone,
+    Killed at any moment, the same command goes on from the last epoch; with --snapshot also where photos came since.
+    Settings are those of a recipe: backbone,
     start (none, shipped, torchvision:NAME or a state dict file), size, epochs, …
     """
     from training.recipes import read_recipe
@@ -53,6 +54,9 @@ def sku(digest: str | None, recipe_file: Path | None, changes: tuple[str, ...], 
     stores = open_stores(read_settings())
     taken = open_snapshot(stores.snapshots, digest) if digest else take_snapshot(
         stores.database, stores.snapshots, SplitShares(val, unseen))
+    if not digest and speaks():
+        click.echo(f"snapshot {taken.digest}: should photos come before this training ends, and it is killed, "
+                   f"--snapshot {taken.digest} goes on with it", err=True)
     name = train_with_bars(stores, taken, recipe)
     if speaks():
         click.echo(json.dumps({"release": name, **stores.releases.open(name).manifest["measures"]}))

@@ -37,7 +37,7 @@ def data() -> Labelled:
 
 
 @pytest.mark.parametrize("wrong", ["optimizer=lion", "schedule=x", "sampling=x", "fit=crop", "keep_by=x", "dropout=1",
-                                   "class_weights=0.5", "rotation=181", "crop=0", "patience=-1", "hue=2",
+                                   "class_weights=0.5", "rotation=181", "crop=0", "patience=-1", "seed=-1", "hue=2",
                                    "saturation=-1", "memory=64", "probe=5 memory=128", "zero_gamma=true start=shipped"])
 def test_settings_that_make_no_sense_are_refused(wrong: str) -> None:
     with pytest.raises(BadInput, match="recipe: "):
@@ -65,8 +65,20 @@ def test_other_weights_under_the_same_path_are_another_training(tmp_path: Path) 
     first.unlink()
     with pytest.raises(BadInput, match="the weights to start from cannot be read"):
         assert recipe.digest
-    for start in ("none", "shipped", "torchvision:ResNet18_Weights.IMAGENET1K_V1", "timm:test_resnet"):
+    for start in ("none", "torchvision:ResNet18_Weights.IMAGENET1K_V1", "timm:test_resnet"):
         assert replace(PLAIN, start=start).identity == asdict(replace(PLAIN, start=start))
+
+
+def test_a_shipped_start_that_was_made_anew_is_another_training(tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.recipes.SHIPPED", tmp_path)
+    recipe, digests = replace(PLAIN, backbone="resnet18", start="shipped"), set()
+    for weights in (b"one", b"two"):
+        (tmp_path / "resnet18.pt").write_bytes(weights)
+        digests.add(recipe.digest)
+    assert len(digests) == 2
+    with pytest.raises(BadInput, match="shipped are resnet18"):
+        assert replace(recipe, backbone="vgg8").digest
 
 
 def test_what_has_no_residual_blocks_has_no_zero_gamma() -> None:

@@ -26,7 +26,7 @@ from training.pixels import pack_images, sweep_pixels
 from training.recipes import Recipe, read_recipe
 from training.shipped_tasks import install_task, shipped
 from training.starting import new_network
-from training.task_data import TaskData, TaskPhoto, read_data
+from training.task_data import Facts, TaskData, TaskPhoto, read_data
 from training.task_file import SHIPPED, Guard, Source, Task, find_task, parted, read_task, recipe_of, tasks
 from vision.classification import classification, log_loss
 from vision.preprocessing import Preprocessing
@@ -142,7 +142,7 @@ def test_the_recipe_for_few_photos_goes_before_a_task_s_own() -> None:
         assert (recipe.size, recipe.start, recipe.loss) == (192, "here.pth", "ce") and recipe.crop < 1, path.stem
 
 
-def test_folders_give_sides_or_a_part_is_held_out(tmp_path: Path) -> None:
+def test_folders_give_sides_or_a_part_is_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = folder_of(tmp_path / "one", {"a": 10, "b": 20})
     (folder / "a" / "bad.jpg").write_bytes(b"no picture")
     (folder / "a" / "notes.txt").write_text("not a photo")
@@ -152,6 +152,13 @@ def test_folders_give_sides_or_a_part_is_held_out(tmp_path: Path) -> None:
     assert found.supports("val") == {"a": 2, "b": 4} and found.supports("train") == {"a": 8, "b": 16}
     again = read_data(load(Source(), folder), Source(val=0.2), (), tmp_path / "cache")
     assert again == found and again.digest == found.digest
+    with monkeypatch.context() as patch:
+        read: list[Path] = []
+        patch.setattr("training.task_data._facts", lambda path: read.append(path) or Facts(wrong="unread"))
+        (folder / "a" / "new.jpg").write_bytes(encoded(picture(77)))
+        read_data(load(Source(), folder), Source(val=0.2), (), tmp_path / "cache")
+        assert {path.name for path in read} == {"new.jpg", "bad.jpg"} and len(list((tmp_path / "cache").iterdir())) == 1
+    (folder / "a" / "new.jpg").unlink()
     both = tmp_path / "both"
     folder_of(both / "train", {"a": 3, "b": 3})
     folder_of(both / "val", {"a": 1, "b": 1}, first=3)

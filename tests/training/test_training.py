@@ -163,6 +163,14 @@ def test_with_nothing_held_out_no_epoch_is_measured(stocked: Stores, monkeypatch
     assert asked == [len(snapshot.photos)]  # when it is published
 
 
+def test_a_recipe_that_is_refused_leaves_no_photos_behind(stocked: Stores) -> None:
+    for wrong in (replace(QUICK, start="shipped", backbone="resnet50"),
+                  replace(QUICK, backbone="alexnet", size=227, size_from=16)):
+        with pytest.raises(BadInput):
+            run(stocked, wrong)
+    assert not list(stocked.runs.rglob("pixels.u8"))
+
+
 def test_killed_while_it_tidies_up_it_can_be_trained_again(stocked: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     unlink, recipe = Path.unlink, replace(QUICK, epochs=1)
 
