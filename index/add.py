@@ -62,6 +62,8 @@ def add(database: Engine, store: PhotoStore, releases: Releases, index: Publishe
         with releases.draft("segment") as draft:
             with Session(database) as session, session.begin():
                 ids = register(session, [(row.product_id, row.sha256) for row in rows])
+                # A photo may have left its product between our reading and our naming its item …
+                note_changes(session, {row.product_id for row in rows})
             gallery = gallery_of(rows, ids, vectors, sides)
             gallery.write(draft.folder)
             draft.replaces = tuple(names) if fold else ()
@@ -69,7 +71,7 @@ def add(database: Engine, store: PhotoStore, releases: Releases, index: Publishe
                                   preprocessing=index.manifest["preprocessing"], width=index.manifest["width"],
                                   items=len(gallery.ids), products=len(gallery.product_ids))
         with Session(database) as session, session.begin():
-            # A photo may have left its product between our reading and our naming its item.
+            # … or in a transaction that went on beside that one, and saw no item to mark.
             note_changes(session, {row.product_id for row in rows})
         return Added(len(fresh), draft.name, len(lacking) - len(fresh))
 

@@ -75,8 +75,12 @@ def embed_photos(store: PhotoStore, embedder: Embedder, names: list[str],
 
 def gallery_of(rows: list[ProductPhotoRow], ids: Mapping[tuple[int, str], int], vectors: Mapping[str, np.ndarray],
                sides: Mapping[str, str]) -> Gallery:
-    """Arrange catalogue rows and their vectors as a gallery."""
+    """Arrange catalogue rows and their vectors as a gallery.
+
+    A near-duplicate of a photo that was trained on counts as trained on, whenever it came.
+    """
     groups = near_duplicate_groups(rows)
+    trained = {groups[row.sha256] for row in rows if sides.get(row.sha256) == "train"}
     numbers = {name: at for at, name in enumerate(dict.fromkeys(groups.values()))}
     products = {row.product_id: row for row in rows}
     ordered = [products[number] for number in sorted(products)]
@@ -88,7 +92,7 @@ def gallery_of(rows: list[ProductPhotoRow], ids: Mapping[tuple[int, str], int], 
         products=np.array([row.product_id for row in rows], np.int64),
         photos=np.array([row.sha256 for row in rows]),
         groups=np.array([numbers[groups[row.sha256]] for row in rows], np.int64),
-        sides=np.array([sides.get(row.sha256, "new") for row in rows]),
+        sides=np.array(["train" if groups[row.sha256] in trained else sides.get(row.sha256, "new") for row in rows]),
         places=np.array([row.place for row in rows], np.int64),
         vectors=np.stack([vectors[row.sha256] for row in rows]).astype(np.float32),
         product_ids=np.array([row.product_id for row in ordered], np.int64),

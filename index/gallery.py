@@ -82,7 +82,9 @@ class Gallery:
         the exact vectors gets them beside it."""
         import faiss
         made = make_index(self.vectors, self.ids, kind)
-        faiss.write_index(made.index, str(folder / FAISS_FILE))
+        # Through Python's file: FAISS's own says nothing of a disk that is full when it closes.
+        with (folder / FAISS_FILE).open("wb") as file:
+            faiss.write_index(made.index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
         if kind != FLAT:
             np.save(folder / VECTORS_FILE, self.vectors)
         columns = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "vectors"}

@@ -47,6 +47,14 @@ def test_damaged_vectors_are_refused(tmp_path: Path, name: str, damage: Callable
         read_gallery(tmp_path)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("products", [4, 400])  # what the file's buffer still holds as it closes, and more
+def test_a_full_disk_is_said(tmp_path: Path, products: int) -> None:
+    (tmp_path / FAISS_FILE).symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        made_gallery(products).write(tmp_path)
+
+
 def test_a_gallery_of_a_former_version_says_that_it_does_not_know(tmp_path: Path) -> None:
     gallery = made_gallery()
     gallery.write(tmp_path)

@@ -17,7 +17,9 @@ from app.commands.training import train_with_bars
 from app.wiring import Stores, embedder_of, network_of
 from catalogue.errors import BadRelease
 from catalogue.gallery_items import register
+from catalogue.queries import ProductPhotoRow
 from catalogue.snapshots import SplitShares, take_snapshot
+from index.build import gallery_of
 from index.calibration import calibration_rows, fit_decision
 from index.decision import EXACT, UNKNOWN, Decision, Evidence, colour_length, evidence_of, read_decision
 from index.disturbed import disturbed
@@ -46,6 +48,14 @@ def made_gallery(products: int = 40, photos: int = 4, noise: float = 0.15, seed:
         product_ids=np.arange(1, products + 1), keys=np.array([f"k{row}" for row in range(products)]),
         brands=np.array(["A", "A", "B", "B"] * (products // 4)), models=np.repeat(np.arange(products // 2), 2),
         types=np.where(np.arange(products) % 4 < 2, "boot", "sandal"))
+
+
+def test_a_near_duplicate_of_what_was_trained_on_is_not_held_out() -> None:
+    rows = [ProductPhotoRow(1, name, dhash, "one", "one", "", "", 0)
+            for name, dhash in (("old", "0" * 16), ("again", "0" * 15 + "3"), ("other", "f" * 16))]
+    vectors = dict.fromkeys(("old", "again", "other"), np.ones(4, np.float32) / 2)
+    made = gallery_of(rows, {(1, row.sha256): at for at, row in enumerate(rows)}, vectors, {"old": "train"})
+    assert made.sides.tolist() == ["train", "train", "new"]
 
 
 def searcher(gallery: Gallery, folder) -> View:
