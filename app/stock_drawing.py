@@ -12,6 +12,7 @@ COLOURS = {"filled": (22, 128, 61), "wrong": (217, 119, 6), "empty": (200, 30, 3
 LONGEST = 1600
 CROP = 200
 GAP = 8
+MOST_WORDS = 200  # characters of a line, before it is made to fit
 
 
 def draw_stock(question: Question, answer: StockAnswer) -> bytes:
@@ -62,7 +63,8 @@ def _draw_slot(pen: ImageDraw.ImageDraw, box: Sequence[float], colour: tuple[int
     pen.rectangle(edges, outline=colour, width=width)
     size = max(10, min(18, round((right - left) / 9)))
     font = ImageFont.load_default(size)
-    for number, line in enumerate(words):
+    for number, told in enumerate(words):
+        line = " ".join(told.split())[:MOST_WORDS]  # of a title that a shop wrote
         while len(line) > 3 and pen.textlength(line, font=font) > right - left - 3 * width - 6:
             line = line[:-2] + "…"
         place = (left + width + 2, top + width + 2 + number * (size + 5))

@@ -9,6 +9,8 @@ from typing import Any
 from catalogue.errors import BadInput
 
 MOST_SLOTS = 500
+LONGEST_NAME = 80
+MOST_COVER = 4  # slots may overlap, but each pixel in them costs time
 MOST = 1e9  # more than any edge of a box; neither infinity nor NaN is below
 Box = tuple[int, int, int, int]
 
@@ -41,10 +43,16 @@ def read_slots(text: str, size: tuple[int, int]) -> tuple[Slot, ...]:
     if not isinstance(told, dict) or not 1 <= len(told) <= MOST_SLOTS:
         raise BadInput(f"`slots` must be a JSON object of name → [left, top, right, bottom] with 1 to {MOST_SLOTS} of "
                        "them, or a list of such boxes")
-    return tuple(_slot(name, box, size) for name, box in told.items())
+    found = tuple(_slot(name, box, size) for name, box in told.items())
+    if sum((right - left) * (bottom - top) for left, top, right, bottom in (one.box for one in found)) > (
+            MOST_COVER * size[0] * size[1]):
+        raise BadInput(f"the slots cover the photo more than {MOST_COVER} times; send slots that overlap less")
+    return found
 
 
 def _slot(name: str, told: Any, size: tuple[int, int]) -> Slot:
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+        raise BadInput(f"a slot is called {name[:40]!r}; a name is a line of 1 to {LONGEST_NAME} characters")
     said = f"slot {name[:40]!r}: the box {json.dumps(told)[:80]}"
     if (not isinstance(told, list) or len(told) != 4
             or not all(isinstance(one, int | float) and not isinstance(one, bool) and abs(one) < MOST for one in told)):

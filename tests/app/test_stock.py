@@ -13,8 +13,10 @@ from sqlalchemy.orm import Session
 from app.api import create_app
 from app.live import LiveIndex
 from app.live_tasks import LiveTasks
-from app.stock_drawing import COLOURS
+from app.stock import Question, SlotAnswer, StockAnswer
+from app.stock_drawing import COLOURS, draw_stock
 from app.stock_slots import grid_slots, read_expected, read_slots
+from app.uploads import Upload
 from app.wiring import Stores
 from catalogue.errors import BadInput
 from catalogue.queries import product_photos
@@ -101,6 +103,10 @@ def test_the_picture_shows_each_state(client: TestClient) -> None:
     ({"slots": {"A": [0, 0, 3]}}, 400, "four numbers"), ({"slots": {"A": [0, 0, 10**400, 2]}}, 400, "four numbers"),
     ({"slots": "{"}, 400, "no JSON"), ({"slots": "[" * 100000}, 400, "no JSON"), ({"slots": "7"}, 400, "JSON object"),
     ({"slots": {}}, 400, "1 to 500"), ({"slots": {"A": [0, 0, float("inf"), 2]}}, 400, "four numbers"),
+    ({"slots": {"": [0, 0, 9, 9]}}, 400, "1 to 80"), ({"slots": {"long" * 21: [0, 0, 9, 9]}}, 400, "1 to 80"),
+    ({"slots": {"two\nlines": [0, 0, 9, 9]}}, 400, "a line of"),
+    ({"slots": '{"\\ud800": [0, 0, 9, 9]}'}, 400, "a line"),
+    ({"slots": [[0, 0, 150, 40]] * 5}, 400, "more than 4 times"),
     ({"slots": BOXES, "grid": "1x3"}, 400, "both"), ({"grid": "three"}, 400, "rows x columns"),
     ({"grid": "0x3"}, 400, "rows x columns"), ({"grid": "99x99"}, 400, "500"), ({"grid": "41x1"}, 400, "pixels"),
     ({"grid": "1x3", "expected": {"1-1": "tea"}}, 400, "needs `products`"),
@@ -115,6 +121,14 @@ def test_the_picture_shows_each_state(client: TestClient) -> None:
 def test_asked_wrongly(client: TestClient, fields: dict[str, Any], status: int, says: str) -> None:
     answer = ask(client, shelf("green", "green", "red"), **fields)
     assert answer.status_code == status and says in answer.json()["error"], answer.text
+
+
+def test_words_on_the_picture_are_one_line_that_fits() -> None:
+    one = SlotAnswer(slot="A", box=None, state="filled", filled=1.0, product="1", name="Two\nlines " * 10000,
+                     probability=1.0, expected=None, expected_present=None, as_expected=None)
+    answer = StockAnswer(slots=[one], filled=1, empty=0, wrong=0, releases={}, timings_ms={})
+    question = Question((Upload("crop", photo("green")),))
+    assert Image.open(io.BytesIO(draw_stock(question, answer))).size[0] > 200
 
 
 def test_bad_photos(client: TestClient) -> None:
