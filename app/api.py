@@ -15,9 +15,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from app.answers import ErrorAnswer, IdentifyAnswer, ProductAnswer, answer_photo, product_answer
 from app.classify import add_tasks
@@ -95,6 +97,7 @@ def _add_errors(api: FastAPI) -> None:
 
     @api.exception_handler(ConnectionError)
     @api.exception_handler(DBAPIError)
+    @api.exception_handler(NoConnectionFree)
     async def unanswered(request: Request, error: Exception) -> JSONResponse:
         if isinstance(error, DBAPIError) and not _is_away(error):
             raise error
@@ -112,6 +115,10 @@ def _add_errors(api: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         return JSONResponse({"error": f"{'.'.join(map(str, first['loc']))}: {first['msg']}"}, 422)
+
+    @api.exception_handler(ClientDisconnect)
+    async def left(_: Request, error: Exception) -> Response:
+        return Response(status_code=400)  # nobody reads it, and it is no fault to log
 
     @api.exception_handler(Exception)
     async def broken(_: Request, error: Exception) -> JSONResponse:

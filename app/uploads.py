@@ -11,7 +11,7 @@ from starlette.datastructures import UploadFile
 from starlette.requests import Request
 from starlette.types import Message, Receive
 
-from catalogue.errors import BadPhoto, SoleSearchError
+from catalogue.errors import BadInput, BadPhoto, SoleSearchError
 from catalogue.photos import read_image
 from vision.preprocessing import Preprocessing
 
@@ -21,7 +21,7 @@ MOST_PHOTOS = 64
 # All photos of one call together may be this many times as large as one.
 MOST_BODIES = 4
 ENVELOPE = 2**16  # what a form needs beside its photos
-# A few hundred kilobytes can decode to a fifth of a gigabyte: only so many pictures at once, the others wait.
+# A few hundred kilobytes can decode to half a gigabyte: only so many pictures at once, the others wait.
 PICTURES_AT_ONCE = threading.BoundedSemaphore(4)
 
 
@@ -46,16 +46,18 @@ class Form:
 
 
 async def read_photo(request: Request, limit: int) -> bytes:
-    """Return the photo's bytes: the first file of a multipart form, else the whole body."""
+    """Return the photo's bytes: the one file of a multipart form, else the whole body."""
     if not _is_form(request):
         return await _limited(request, limit).body()
     async with _limited(request, limit).form(max_files=8, max_fields=32) as form:
-        for value in form.values():
-            if isinstance(value, UploadFile):
-                if (value.size or 0) > limit:
-                    raise _too_large(limit)
-                return await value.read()
-    raise _no_file()
+        files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
+        if not files:
+            raise _no_file()
+        if len(files) > 1:
+            raise BadInput(f"the form holds {len(files)} files; send one photo a call")
+        if (files[0].size or 0) > limit:
+            raise _too_large(limit)
+        return await files[0].read()
 
 
 async def read_form(request: Request, limit: int) -> Form:

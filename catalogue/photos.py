@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "GIF")
 MEDIA_TYPES = {name: f"image/{name.lower()}" for name in FORMATS}
 MAX_PIXELS = 64_000_000
+STRIP = 256  # rows that are laid on a ground at once
 # Pixels of a picture along each side that its difference hash asks for.
 _ENOUGH = 72
 # What Pillow's decoders raise on damaged bytes, besides OSError.
@@ -174,8 +175,14 @@ def _upright_rgb(image: Image.Image) -> Image.Image:
         values = np.asarray(image)
         image = Image.fromarray(((values.clip(0, 65535).astype(np.uint32) + 128) // 257).astype(np.uint8))
     if "A" in image.getbands() or "transparency" in image.info:
-        image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, "white")
-        ground.alpha_composite(image)
-        image = ground
+        return _on_white(image)
     return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """A picture with transparency on a white ground, by strips: whole, it would lie in memory four times."""
+    found = Image.new("RGB", image.size)
+    for top in range(0, image.height, STRIP):
+        part = image.crop((0, top, image.width, min(top + STRIP, image.height))).convert("RGBA")
+        found.paste(Image.alpha_composite(Image.new("RGBA", part.size, "white"), part).convert("RGB"), (0, top))
+    return found

@@ -1,5 +1,6 @@
 """The HTTP door: answers, bad input, many at once, promotion, additions and removals while serving."""
 
+import asyncio
 import hashlib
 import io
 import threading
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
 from app.api import create_app
 from app.batching import BatchingRuntime
@@ -114,6 +116,29 @@ def test_a_form_without_a_file_says_so(client: TestClient) -> None:
     assert answer.status_code == 422 and "no file" in answer.json()["error"]
 
 
+def test_several_files_are_not_answered_for_one(client: TestClient, trained: Stores) -> None:
+    files = [("photo", ("one.jpg", stored_photos(trained)[at][1])) for at in (0, 9)]
+    answer = client.post("/identify", files=files)
+    assert answer.status_code == 400 and "2 files; send one photo" in answer.json()["error"]
+
+
+def test_an_upload_that_breaks_off_is_no_fault_of_the_service(trained: Stores) -> None:
+    sent: list[Any] = []
+    came = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(came)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": "/identify",
+             "raw_path": b"/identify", "query_string": b"", "root_path": "", "scheme": "http", "headers": [],
+             "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2)}
+    asyncio.run(create_app(trained, LiveIndex(trained))(scope, receive, send))
+    assert sent[0]["status"] == 400
+
+
 def test_state_and_pages(client: TestClient) -> None:
     assert client.get("/healthz").json()["ok"] is True
     assert client.get("/version").json()["index"].startswith("index-")
@@ -198,6 +223,16 @@ def test_while_the_database_is_away_the_answer_is_503(stores: Stores, tmp_path: 
         for path in ("/products/1", f"/photos/{64 * 'a'}"):
             answer = client.get(path)
             assert answer.status_code == 503 and "database does not answer" in answer.json()["error"]
+
+
+def test_where_no_connection_is_free_the_answer_is_503(stores: Stores, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/other.db"
+    narrow = replace(stores, database=create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=0,
+                                                    pool_timeout=0.1))
+    with TestClient(create_app(narrow, LiveIndex(stores)), raise_server_exceptions=False) as client:
+        with narrow.database.connect():
+            answer = client.get("/products/1")
+        assert answer.status_code == 503 and "database does not answer" in answer.json()["error"]
 
 
 def test_a_connection_that_postgresql_ended_is_503_and_a_wrong_statement_500(cluster: Cluster, tmp_path: Path) -> None:

@@ -38,6 +38,13 @@ def test_lays_transparency_on_white() -> None:
     assert read_image(encoded(palette, "GIF", transparency=0)).getpixel((5, 5)) == (255, 255, 255)
 
 
+def test_transparency_is_laid_on_white_strip_by_strip_as_at_once() -> None:
+    values = np.random.default_rng(0).integers(0, 256, (600, 3, 4), dtype=np.uint8)
+    clear = Image.fromarray(values, "RGBA")
+    whole = Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+    assert np.array_equal(np.asarray(read_image(encoded(clear, "PNG"))), np.asarray(whole))
+
+
 def test_scales_16_bit_and_converts_cmyk() -> None:
     half = Image.fromarray(np.full((8, 8), 32768, np.uint16))
     assert abs(read_image(encoded(half, "PNG")).getpixel((0, 0))[0] - 128) <= 1
