@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -88,9 +89,12 @@ class Schedule:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         for job in self._jobs.values():
-            job.terminate()
-        for job in self._jobs.values():
-            job.wait()
+            if job.poll() is None:
+                job.terminate()
+        for name, job in self._jobs.items():
+            code = job.wait()
+            with suppress(DBAPIError):  # then the next start takes it for cut off
+                self._note_end(name, code)
 
     @property
     def busy(self) -> bool:

@@ -1,8 +1,9 @@
 """The settings of SoleSearch, read from `SOLESEARCH_*` environment variables; only this room reads them."""
 
+import shlex
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from catalogue.errors import BadInput
@@ -26,10 +27,17 @@ class Settings(BaseSettings):
                                  description="Options of a bare retrain")
     add_after: int = Field(20, ge=1, description="New photos that make the schedule add to the index")
     runtime: str = Field("auto", description="auto, openvino, cpu, cuda or cuda:N: what computes embeddings")
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N: where training runs")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+                        description="auto, cpu, cuda or cuda:N: where training runs")
     threads: int = Field(0, ge=0, description="Threads for numerical work; 0 for all cores")
     max_upload_mb: float = Field(20.0, gt=0, description="Largest photo accepted over HTTP, in megabytes")
     poll_s: float = Field(1.0, gt=0, description="Seconds between looks at which release is live")
+
+    @field_validator("retrain_options")
+    @classmethod
+    def _words(cls, said: str) -> str:
+        shlex.split(said)
+        return said
 
     @property
     def database(self) -> str:

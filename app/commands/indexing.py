@@ -11,13 +11,15 @@ from sqlalchemy.orm import Session
 from app.progress import counting
 from app.settings import read_settings
 from app.wiring import Stores, embedder_of, network_of, open_stores
-from catalogue.errors import BadInput, NotFound
+from catalogue.errors import BadInput, BadPhoto, NotFound
 from catalogue.gallery_items import read_state
 from catalogue.queries import product_photos
 from catalogue.releases import Published
 from catalogue.snapshots import open_snapshot
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from index.add import Added
     from index.gallery import Gallery
 
@@ -162,10 +164,13 @@ def _ask(stores: Stores, opened: Published, gallery: "Gallery", folder: Path, se
     if not known:
         raise NotFound(f"none of the {len(found) + strangers} photos in {folder} shows a product of {opened.name}; "
                        "brand and sku in its products.csv must be those of the catalogue")
-    try:
-        vectors = embedder_of(stores, network_of(stores, opened)).embed(
-            read_image(path.read_bytes()) for _, path in known).vectors
-    except OSError as error:
-        raise BadInput(f"a query photo cannot be read: {error}") from error
+
+    def image(path: Path) -> "Image":
+        try:
+            return read_image(path.read_bytes())
+        except (BadPhoto, OSError) as error:
+            raise BadInput(f"the query photo {path} cannot be read: {error}") from error
+
+    vectors = embedder_of(stores, network_of(stores, opened)).embed(image(path) for _, path in known).vectors
     measured = evaluate_queries(gallery, vectors, np.array([product for product, _ in known]))
     return {**measured, "left_out": len(found) + strangers - len(known)}

@@ -171,6 +171,8 @@ def _guard(stores: Stores) -> "LiveTask | None":
 
 def _network(stores: Stores, release: str | None) -> Published:
     found = stores.releases.open(release) if release else stores.releases.live("index")
+    if found.kind not in ("network", "index"):
+        raise BadInput(f"{found.name} does not embed photos; name a network or an index release")
     return found if found.kind == "network" else network_of(stores, found)
 
 

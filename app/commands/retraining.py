@@ -11,7 +11,7 @@ from app.commands.releases import promote_gated
 from app.commands.training import SHARES, train_with_bars
 from app.settings import read_settings
 from app.wiring import open_stores
-from catalogue.errors import SoleSearchError
+from catalogue.errors import Busy, SoleSearchError
 from catalogue.files import lock
 from catalogue.pruning import prune
 from catalogue.snapshots import SplitShares, take_snapshot
@@ -54,6 +54,9 @@ def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unse
             network = stores.releases.open(train_with_bars(stores, taken, recipe))
             click.echo(f"trained {network.name}")
             click.echo(promote_gated(stores, "index", build_with_bar(stores, network), force))
+        except Busy as error:
+            # Hours may have gone into it: it is no "nothing was done, try again later", and what is done stays.
+            raise SoleSearchError(f"{error}; the same command goes on where this one was") from error
         except SoleSearchError:
             # Refused is not interrupted: the next retraining looks at the catalogue as it is then.
             unfinished.place(stores).unlink()

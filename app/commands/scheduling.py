@@ -39,7 +39,7 @@ def schedule(once: bool, tick: float) -> None:
         if once:
             while running.tick() or running.busy:
                 if stop.wait(0.5):
-                    break
+                    raise click.exceptions.Exit(130)
             raise click.exceptions.Exit(running.code)
         click.echo("the schedule is running; Ctrl-C ends it", err=True)
         while not stop.is_set():

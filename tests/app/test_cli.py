@@ -17,6 +17,7 @@ from app.commands.shops import shop_id
 from app.settings import read_settings
 from app.wiring import Stores
 from catalogue.errors import BadInput
+from catalogue.files import lock
 from catalogue.snapshots import SplitShares, take_snapshot
 from catalogue.tables import Shop
 from tests.conftest import encoded, picture
@@ -53,6 +54,10 @@ def test_evaluate_with_queries_from_outside(at: Stores, make_folder, tmp_path: P
     found = json.loads(capsys.readouterr().out)
     assert found["queries"] == 6 and found["recall@1"] == 1.0  # its first views are the catalogue's own photos
     assert run("index", "evaluate", "--queries", str(make_folder(tmp_path / "other", models=1, first=50))) == 1
+    damaged = next(folder.rglob("*.jpg"))
+    damaged.write_bytes(damaged.read_bytes()[:500])
+    assert run("index", "evaluate", "--queries", str(folder)) == 1
+    assert f"the query photo {damaged} cannot be read" in capsys.readouterr().err
 
 
 def test_embed_writes_unit_rows(at: Stores, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,5 +184,8 @@ def test_retrain_changes_the_width_and_the_gate_guards_it(stocked: Stores, monke
     assert run("rollback", "index") == 0 and stocked.releases.live("index").name == first
     assert run("retrain", *quick, "--set", "epochs=1", "--set", "start=nowhere.pt") == 1
     assert not (stocked.runs / "retrain.snapshot").exists()  # refused is not interrupted
+    with lock(stocked.releases.folder / "index.lock", "the test"):
+        assert run("retrain", *quick, "--set", "epochs=1") == 1  # and neither are hours lost to somebody's build
+    assert (stocked.runs / "retrain.snapshot").exists()
     assert run("releases", "--json") == 0
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["slots"]["index"]["live"] == first

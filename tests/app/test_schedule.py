@@ -164,6 +164,18 @@ def test_what_is_stopped_with_the_schedule_goes_on_with_the_next(stores: Stores)
     assert start.jobs[0][1].code == -15 and retraining(stores).finished_at is None
 
 
+def test_what_ended_unseen_with_the_schedule_is_not_done_again(stores: Stores) -> None:
+    made, start = with_settings(stores, retrain="0 4 1 1 *"), Started()
+    with Session(stores.database) as session, session.begin():
+        session.add(Job(name="retrain", started_at=now() - timedelta(days=400), finished_at=now()))
+    with Schedule(made, start) as schedule:
+        assert schedule.tick() == 1
+        start.jobs[0][1].code = 0
+    assert retraining(stores).finished_at is not None and retraining(stores).outcome == "exit 0"
+    with Schedule(made, start) as schedule:
+        assert schedule.tick() == 0
+
+
 def test_a_database_that_is_away_ends_nothing(stores: Stores, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made, start = with_settings(stores, retrain="0 4 1 1 *"), Started()
     with Session(stores.database) as session, session.begin():
