@@ -19,6 +19,8 @@ from catalogue.files import write_file
 from demo.pictures import PHOTOS
 from demo.shop import listen
 
+# A proxy is for the world outside.
+LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 RECIPE = Path(__file__).parent / "recipe.toml"
 HOST, EVERYWHERE = "127.0.0.1", ("0.0.0.0", "::")
 FIRST_PORT, SHOP_PORT = 8000, 8100
@@ -185,7 +187,7 @@ def _wait_until_up(process: subprocess.Popen[bytes], address: str, what: str) ->
         if process.poll() is not None:
             raise Failed(f"{what} did not start")
         try:
-            with urllib.request.urlopen(address, timeout=5):
+            with LOOPBACK.open(address, timeout=5):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
