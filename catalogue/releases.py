@@ -87,7 +87,9 @@ class Releases:
     def draft(self, kind: str) -> Iterator[Draft]:
         """Yield a `Draft`; when the block ends well it is published under its digest, else nothing is left."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with lock(self.folder / f"{kind}.lock", f"writing a {kind} release"):
+        # A network is written in seconds, after hours of training: it waits for another. An index takes its time.
+        patience_s = 0 if kind in ("index", "segment") else 600
+        with lock(self.folder / f"{kind}.lock", f"writing a {kind} release", patience_s):
             sweep_partial(self.folder / kind)
             staging = self.folder / kind / (PARTIAL + "staging")
             with new_folder(staging) as temporary:
