@@ -66,8 +66,9 @@ def compare(recipe: Recipe, data: Labelled, device: str, rounds: int) -> dict[st
     run = Run(network, recipe, data, team, None)
     chosen = [np.arange(at, at + recipe.batch) for at in range(0, len(data.rows) - recipe.batch + 1, recipe.batch)]
     random = torch.Generator(team.device).manual_seed(0)
-    gathering = _timed(team, lambda: len(list(batches(data, chosen, recipe.size, team.device)))) / len(chosen)
-    ready = list(batches(data, chosen, recipe.size, team.device))
+    size = recipe.train_size or recipe.size
+    gathering = _timed(team, lambda: len(list(batches(data, chosen, size, team.device)))) / len(chosen)
+    ready = list(batches(data, chosen, size, team.device))
     seen = [augment(batch.packed, recipe, random).contiguous(memory_format=torch.channels_last) for batch in ready]
     augmenting = _timed(team, lambda: [augment(batch.packed, recipe, random) for batch in ready]) / len(ready)
     paces: dict[str, list[float]] = {"loop": [], "bare": []}

@@ -24,8 +24,8 @@ from vision.classification import wilson
 
 # The trunk as it starts, untouched, and softmax regression on what it sees: what every fine-tuning must beat.
 PROBE: dict[str, Any] = {"probe": 40, "renditions": 2, "epochs": 1, "trunk_lr": 0.0, "freeze_norms": True,
-                         "size_from": 0, "lr": 1e-6, "warmup": 0.0, "frozen": 0, "patience": 0, "keep": "last",
-                         "mixup": 0.0, "cutmix": 0.0}
+                         "size_from": 0, "train_size": 0, "lr": 1e-6, "warmup": 0.0, "frozen": 0, "patience": 0,
+                         "keep": "last", "mixup": 0.0, "cutmix": 0.0}
 HEAD = ("Model", "Hyper-parameters", "Epochs (saved)", "Accuracy train/val", "F1", "Val loss", "#Params", "img/s")
 
 

@@ -29,8 +29,8 @@ SHARES = ("background", "geometry", "light", "blur", "erase", "label_smoothing",
 POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha",
             "probe_lr")
 NOT_NEGATIVE = ("embedding", "colours", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr",
-                "weight_decay", "clip", "frozen", "size_from", "distill", "probe", "whitening", "patience", "rotation",
-                "seed")
+                "weight_decay", "clip", "frozen", "size_from", "train_size", "distill", "probe", "whitening",
+                "patience", "rotation", "seed")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,8 @@ class Recipe:
     size: int = 128
     fit: str = "pad"                # how a photo is made square: pad (undistorted) or stretch
     mirrored: bool = True           # answers are the mean of photo and mirror image
-    size_from: int = 0              # grow to `size` from here over three quarters of the epochs; 0: `size` throughout
+    train_size: int = 0             # photos are shown at this size and the network asked at `size`; 0: both at `size`
+    size_from: int = 0              # grow to that from here over three quarters of the epochs; 0: the same throughout
     start: str = "none"
     probe: int = 0                  # epochs at first that fit all but the trunk, to features computed once; 0: none
     renditions: int = 4             # of each photo that these are computed of: as it is, and augmented
@@ -154,8 +155,10 @@ class Recipe:
         yield self.whitening > 0.5, f"whitening is at most 0.5, not {self.whitening}"
         yield (self.pooling == "token" and not transformer,
                f"{self.backbone} has no class token; pooling is avg, moments or gem")
-        yield (bool(self.size_from) and (not 16 <= self.size_from <= self.size or transformer),
-               "size_from lies between 16 and size, and a transformer takes one size alone")
+        yield (bool(self.train_size) and (not 16 <= self.train_size <= self.size or transformer),
+               "train_size lies between 16 and size, and a transformer takes one size alone")
+        yield (bool(self.size_from) and (not 16 <= self.size_from <= (self.train_size or self.size) or transformer),
+               "size_from lies between 16 and train_size or size, and a transformer takes one size alone")
         yield (self.head == "linear" and self.loss != "ce",
                f"a linear head has no directions for {self.loss}; set loss=ce")
         yield ((self.loss == "subcenter") != (self.subcenters > 1),

@@ -50,8 +50,8 @@ def new_network(recipe: Recipe, classes: int) -> Network:
         colour_share=recipe.colour_share, colours_by_ground=recipe.colours_by_ground, whitened=recipe.whitening > 0,
         neck=recipe.neck, dropout=recipe.dropout)
     network = Network(architecture, classes, recipe.preprocessing)
-    if recipe.size_from:
-        stage_widths(network.trunk, recipe.backbone, recipe.size_from, recipe.levels)  # too small for it is refused
+    for smaller in filter(None, (recipe.size_from, recipe.train_size)):
+        stage_widths(network.trunk, recipe.backbone, smaller, recipe.levels)  # too small for it is refused
     if recipe.zero_gamma and not zero_last_norms(network.trunk):
         raise BadInput(f"recipe: zero_gamma does nothing for {recipe.backbone}, which has no residual blocks that end "
                        "in a batch norm; leave it out, or choose a resnet")

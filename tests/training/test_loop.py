@@ -132,6 +132,8 @@ def test_the_size_grows_to_the_whole() -> None:
     assert sizes == sorted(sizes) and sizes[0] == 64 and sizes[-2:] == [128, 128] and size_at(Recipe(), 0) == 128
     assert size_at(Recipe(size=128, size_from=40, epochs=9), 0) == 40
     assert size_at(Recipe(size=128, size_from=40, epochs=1), 0) == 128
+    assert [size_at(Recipe(size=128, train_size=96, size_from=64, epochs=9), epoch) for epoch in (0, 8)] == [64, 96]
+    assert size_at(Recipe(size=128, train_size=96, epochs=9), 0) == 96
     packed = torch.full((1, 32, 32, 4), 200, dtype=torch.uint8)
     assert shrunk(packed, 16).shape == (1, 16, 16, 4) and (shrunk(packed, 16) == 200).all()
 

@@ -41,8 +41,8 @@ def test_a_recipe_is_changed_by_file_and_words(tmp_path: Path) -> None:
     assert found.digest != Recipe().digest == read_recipe(None).digest
     for bad in ("nothing=1", "epochs=0", "epochs=x", "flip=maybe", "lr", "precision=fp8", "erase=2", "backbone=vgg",
                 "size=5000", "batch=1", "lr=-1", "head=x", "scale=0", "views=5", "head=linear", "loss=x",
-                "subcenters=3", "levels=5", "pooling=token", "size_from=200", "memory=3", "frozen=30", "mixup=1.5",
-                "ema=1", "compile=x"):
+                "subcenters=3", "levels=5", "pooling=token", "size_from=200", "train_size=300", "memory=3", "frozen=30",
+                "mixup=1.5", "ema=1", "compile=x"):
         with pytest.raises(BadInput):
             read_recipe(None, [bad])
 
