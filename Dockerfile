@@ -13,7 +13,7 @@ COPY training training
 COPY vision vision
 COPY benchmarks benchmarks
 RUN pip install --no-cache-dir -c constraints.txt -e ".[$EXTRAS]" \
- && useradd --create-home sole && mkdir /data && chown sole /data
+ && useradd --uid 1000 --create-home sole && mkdir /data && chown sole /data
 USER sole
 ENV SOLESEARCH_DATA_DIR=/data
 VOLUME /data

@@ -30,9 +30,10 @@ from app.api import create_app
 from app.commands.indexing import add_with_bar, build_with_bar, open_whole
 from app.commands.serving import free_port
 from app.live import LiveIndex
-from app.settings import Settings, read_settings
+from app.settings import read_settings
 from app.wiring import Stores, embedder_of, network_of, open_stores
 from benchmarks.baselines import histograms
+from benchmarks.own_stores import own_stores
 from benchmarks.street import DEMO
 from catalogue.imports import import_path, labelled_photos
 from catalogue.photos import read_image
@@ -91,7 +92,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         raise SystemExit(f"no product of {', '.join(options.added)} has more than {options.counts[-1]} photos; name "
                          "fewer with --counts")
     with tempfile.TemporaryDirectory() as place:
-        stores = open_stores(Settings(data_dir=Path(place) / "data", threads=given.settings.threads))
+        stores = own_stores(Path(place) / "data", given.settings.threads)
         network = _copied(network, stores)
         among = [row for row in read_products(options.photos) if row.set in options.among] or [
             row for row in rows if row not in new]
@@ -164,7 +165,9 @@ def _wait(happened: Callable[[], bool], else_say: str) -> None:
 
 
 def _ask(address: str, photo: Path) -> dict[str, Any]:
-    answer = requests.post(f"{address}/identify", photo.read_bytes(), timeout=60)
+    with requests.Session() as session:
+        session.trust_env = False  # a proxy is for the world outside
+        answer = session.post(f"{address}/identify", photo.read_bytes(), timeout=60)
     answer.raise_for_status()
     return dict(answer.json())
 

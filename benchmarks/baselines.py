@@ -14,13 +14,15 @@ from training.starting import new_network
 
 
 def histograms(images: Sequence[Image.Image], bins: int = 8) -> np.ndarray:
-    """Return unit 8×8×8 RGB histograms (n, 512) float32 of whole pictures."""
+    """Return unit 8×8×8 RGB histograms (n, 512) float32 of whole pictures, as roots of the shares: their cosine is the
+    Bhattacharyya coefficient, in which the white of a studio does not outweigh all else (Arandjelović and Zisserman
+    2012, "Three things everyone should know to improve object retrieval", by Hellinger's kernel).
+    """
     found = np.empty((len(images), bins**3), np.float32)
     for row, image in enumerate(images):
         pixels = np.asarray(image.resize((128, 128)), np.uint16) * bins // 256
         codes = (pixels[..., 0] * bins + pixels[..., 1]) * bins + pixels[..., 2]
-        counts = np.bincount(codes.ravel(), minlength=bins**3).astype(np.float32)
-        found[row] = counts / np.linalg.norm(counts)
+        found[row] = np.sqrt(np.bincount(codes.ravel(), minlength=bins**3) / codes.size)
     return found
 
 

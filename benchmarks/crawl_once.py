@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.settings import Settings
-from app.wiring import open_stores
+from benchmarks.own_stores import own_stores
 from catalogue.tables import Listing
 from crawler.crawl import crawl
 from crawler.settings import CrawlSettings
@@ -22,7 +21,7 @@ from crawler.shops import add_shop, look_at
 def main() -> None:
     """Crawl, then write what the catalogue holds as JSON lines."""
     url, folder, concurrency = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    stores = open_stores(Settings(data_dir=folder))
+    stores = own_stores(folder)
     settings = CrawlSettings(delay_s=0, concurrency=concurrency, allow_hosts=frozenset([urlsplit(url).netloc]))
     shop = add_shop(stores.database, look_at(url, settings))
     crawl(stores.database, stores.photos, shop, settings, locks=folder / "locks", apart=True)

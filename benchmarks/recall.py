@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app.settings import Settings
-from app.wiring import Stores, embedder_of, open_stores, training_device
+from app.wiring import Stores, embedder_of, training_device
 from benchmarks.baselines import baselines, table
 from benchmarks.command_line import add_training, photo_folder, say_epochs
+from benchmarks.own_stores import own_stores
 from benchmarks.snapshots import blind, snapshot_of
 from catalogue.imports import import_path
 from catalogue.queries import ProductPhotoRow, product_photos
@@ -38,7 +38,7 @@ def main() -> None:
     options = _options()
     recipe = read_recipe(options.recipe, options.changes)
     with tempfile.TemporaryDirectory() as folder:
-        stores = open_stores(Settings(data_dir=Path(folder) / "data", threads=options.threads))
+        stores = own_stores(Path(folder) / "data", options.threads)
         import_path(stores.database, stores.photos, options.photos, sets=options.sets or ())
         with Session(stores.readers) as session:
             rows = product_photos(session)
@@ -59,7 +59,7 @@ def compare(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe, fol
     parts = []
     for fold, asked in enumerate(product_folds(products, folds)):
         snapshot = _fold_snapshot(rows, by_sha, asked, stores.snapshots)
-        name = train(snapshot, blind(recipe, snapshot), stores.photos, stores.releases, stores.runs,
+        name = train(snapshot, blind(recipe), stores.photos, stores.releases, stores.runs,
                      training_device(stores.settings), Watch(step=say_epochs(f"fold {fold + 1}/{folds} ")))
         embedder = embedder_of(stores, stores.releases.open(name))
         trained = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])

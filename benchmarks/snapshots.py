@@ -16,14 +16,13 @@ def snapshot_of(photos: Sequence[SnapshotPhoto], folder: Path) -> Snapshot:
     return Snapshot(name, folder / name, tuple(photos))
 
 
-def blind(recipe: Recipe, snapshot: Snapshot) -> Recipe:
-    """The recipe as it may be trained where the `unseen` photos are the queries.
+def blind(recipe: Recipe) -> Recipe:
+    """The recipe as it may be trained where all photos that are held out are reported on.
 
-    Without `val` photos these would choose the epoch, which is then the last; said on standard error where the recipe
-    asked for another.
+    They would choose the epoch, which is then the last; said on standard error where the recipe asked for another.
     """
-    if snapshot.side("val") or (recipe.keep == "last" and not recipe.patience):
+    if recipe.keep == "last" and not recipe.patience:
         return recipe
-    print("no photo is held out but the queries, which must not choose the epoch: trained with keep=last patience=0",
+    print("photos that are reported on must not choose the epoch: trained with keep=last patience=0",
           file=sys.stderr, flush=True)
     return replace(recipe, keep="last", patience=0)

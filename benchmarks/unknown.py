@@ -20,10 +20,11 @@ import numpy as np
 from PIL import Image
 from sqlalchemy.orm import Session
 
-from app.settings import Settings, read_settings
+from app.settings import read_settings
 from app.wiring import Stores, embedder_of, open_stores
 from benchmarks.baselines import before_training
 from benchmarks.command_line import photo_folder
+from benchmarks.own_stores import own_stores
 from catalogue.imports import import_path
 from catalogue.queries import product_photos
 from index.build import gallery_of
@@ -203,7 +204,7 @@ def _embedded(options: argparse.Namespace) -> Photos:
         named = open_stores(read_settings())
         embedder = embedder_of(named, named.releases.open(options.network))
     with tempfile.TemporaryDirectory() as folder:
-        stores = open_stores(Settings(data_dir=Path(folder) / "data", threads=options.threads))
+        stores = own_stores(Path(folder) / "data", options.threads)
         import_path(stores.database, stores.photos, options.photos, sets=options.sets or ())
         with Session(stores.readers) as session:
             rows = product_photos(session)

@@ -27,10 +27,10 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy.orm import Session
 
-from app.settings import Settings
-from app.wiring import Stores, embedder_of, open_stores, training_device
+from app.wiring import Stores, embedder_of, training_device
 from benchmarks.baselines import baselines, table
 from benchmarks.command_line import add_training, photo_folder, say_epochs
+from benchmarks.own_stores import own_stores
 from benchmarks.recall import hits_of
 from benchmarks.snapshots import blind, snapshot_of
 from catalogue.errors import BadInput
@@ -78,7 +78,7 @@ def main() -> None:
         if len(recipes) < len(cells):
             raise BadInput(f"two cells of {options.grid} have one name; each is a row of the table: name them apart")
     with tempfile.TemporaryDirectory() as folder:
-        stores = open_stores(Settings(data_dir=options.data or Path(folder) / "data", threads=options.threads))
+        stores = own_stores(options.data or Path(folder) / "data", options.threads)
         photos = gathered(stores, options)
         found, trainings = measured(stores, photos, recipes)
     facts = counts(photos)
@@ -159,7 +159,7 @@ def measured(stores: Stores, photos: Photos, recipes: Mapping[str, Recipe]) -> t
     for way, recipe in recipes.items():
         began = time.perf_counter()
         release = stores.releases.open(
-            train(snapshot, blind(recipe, snapshot), stores.photos, stores.releases, stores.runs,
+            train(snapshot, blind(recipe), stores.photos, stores.releases, stores.runs,
                   training_device(stores.settings), Watch(step=say_epochs(f"{way}: ")), stores.runs / "pixels"))
         took = time.perf_counter() - began
         embedder = embedder_of(stores, release)

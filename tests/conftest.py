@@ -19,8 +19,10 @@ from catalogue.tables import Table
 from tests.postgres import ASKED, Cluster, missing, running
 
 # The settings of whoever runs the tests are not the tests'.
-for stated in [name for name in os.environ if name.startswith("SOLESEARCH_") and "_TEST_" not in name]:
-    del os.environ[stated]
+for stated in list(os.environ):
+    if ((stated.startswith("SOLESEARCH_") and "_TEST_" not in stated) or stated in ("HOST", "PORT", "SERVE")
+            or stated.lower() in ("http_proxy", "all_proxy")):
+        del os.environ[stated]
 REAL_PHOTOS = os.environ.get("SOLESEARCH_TEST_PHOTOS", "")
 
 

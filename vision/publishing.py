@@ -22,7 +22,7 @@ def save_network(network: Network, card: NetworkCard, folder: Path) -> None:
     torch.save(network.state_dict(), folder / WEIGHTS)
     serving = ServingForm(network).eval()
     size = card.preprocessing.size
-    example = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8))
+    example = torch.from_numpy(_example(size))
     _export(serving, example, folder / SERVING)
     with torch.inference_mode():
         expected = [each.numpy() for each in serving(example)]
@@ -33,6 +33,21 @@ def save_network(network: Network, card: NetworkCard, folder: Path) -> None:
             raise BadRelease(f"the {what} of the OpenVINO export differ from torch's by "
                              f"{np.abs(theirs - ours).max():.2g} (allowed {allowed:.2g}); report this with the "
                              "versions of torch and openvino")
+
+
+def _example(size: int) -> np.ndarray:
+    """Four pictures (4, size, size, 3) uint8: noise, and noise and coloured blocks on a studio's white ground, without
+    which colours would count for nothing."""
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (4, size, size, 3), dtype=np.uint8)
+    border = max(1, size // 5)
+    blocks = random.integers(0, 256, (2, 4, 4, 3), dtype=np.uint8)
+    at = np.arange(size) * 4 // size
+    pictures[2:] = blocks[:, at][:, :, at]
+    studio = np.full_like(pictures[1:], 250)
+    studio[:, border:-border, border:-border] = pictures[1:, border:-border, border:-border]
+    pictures[1:] = studio
+    return pictures
 
 
 def _export(serving: ServingForm, example: Tensor, path: Path) -> None:

@@ -34,7 +34,8 @@ class TorchRuntime:
 
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run one batch."""
-        with self.torch.inference_mode():
+        # By itself cuDNN rounds to TF32: a gallery and a query must come from the same arithmetic.
+        with self.torch.inference_mode(), self.torch.backends.cudnn.flags(allow_tf32=False):
             vectors, logits = self.serving(self.torch.from_numpy(pixels).to(self.device, non_blocking=True))
         return vectors.float().cpu().numpy(), logits.float().cpu().numpy()
 

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sqlalchemy.orm import Session
 
 from app.wiring import Stores
-from benchmarks.baselines import before_training
+from benchmarks.baselines import before_training, histograms
+from benchmarks.own_stores import own_stores
 from benchmarks.snapshots import blind, snapshot_of
 from benchmarks.unseen import gathered, measured, without
 from catalogue.imports import import_path
@@ -62,12 +64,27 @@ def test_other_photos_are_another_snapshot(tmp_path: Path) -> None:
     assert snapshot_of(one, tmp_path).digest != snapshot_of(other, tmp_path).digest
 
 
-def test_queries_choose_no_epoch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    alone, watched = (snapshot_of(photos(*sides), tmp_path) for sides in (("train", "unseen"), ("train", "val")))
+def test_queries_choose_no_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     for asked in (replace(Recipe(), keep="best"), replace(Recipe(), patience=3)):
-        assert blind(asked, watched) is asked and capsys.readouterr().err == ""
-        assert blind(asked, alone) == Recipe() and "keep=last patience=0" in capsys.readouterr().err
-    assert blind(Recipe(), alone) == Recipe() and capsys.readouterr().err == ""
+        assert blind(asked) == Recipe() and "keep=last patience=0" in capsys.readouterr().err
+    assert blind(Recipe()) == Recipe() and capsys.readouterr().err == ""
+
+
+def test_a_benchmark_leaves_the_users_catalogue_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOLESEARCH_DATABASE_URL", f"sqlite:///{tmp_path}/the-users.db")
+    stores = own_stores(tmp_path / "own")
+    assert stores.settings.database == f"sqlite:///{tmp_path}/own/catalogue.db"
+    assert not (tmp_path / "the-users.db").exists()
+
+
+def test_the_white_of_a_studio_does_not_outweigh_the_shoe() -> None:
+    def studio(colour: tuple[int, int, int], width: int) -> Image.Image:
+        image = Image.new("RGB", (128, 128), "white")
+        image.paste(colour, (0, 0, width, 40))
+        return image
+
+    red, other_red, blue = histograms([studio((200, 0, 0), 60), studio((200, 0, 0), 50), studio((0, 0, 200), 60)])
+    assert red @ other_red > 0.98 and red @ blue < 0.9 and np.allclose(np.linalg.norm(red), 1)
 
 
 def test_a_baseline_sees_photos_as_the_recipe_does() -> None:

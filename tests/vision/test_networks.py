@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from PIL import Image
 
 from catalogue.errors import BadInput, BadRelease
 from tests.conftest import picture
@@ -73,10 +74,16 @@ def test_every_backbone_is_trained_saved_exported_and_loaded(tmp_path: Path, arc
     torch.manual_seed(0)
     network = Network(architecture, 5, FIT)
     network(torch.rand(4, 3, 32, 32) * 255).sum().backward()
+    if network.colours is not None:
+        network.colours.axes.normal_()
     folder = save(network, tmp_path / "net")  # checks the export against torch
-    images = [picture(seed) for seed in range(3)]
+    studio = Image.new("RGB", (64, 64), "white")
+    studio.paste(picture(5, (32, 32)), (16, 16))
+    images = [studio, *(picture(seed) for seed in range(2))]
     ours, theirs = (open_embedder(folder, name, 1).embed(images) for name in ("openvino", "cpu"))
     assert ours.vectors.shape == (3, network.width) and np.abs(ours.vectors - theirs.vectors).max() < 1e-3
+    if architecture.colours:
+        assert np.linalg.norm(ours.vectors[0, -architecture.colours:]) > 0.1
     assert not load_network(folder).training
 
 
