@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, NotFound
 from catalogue.gallery_items import note_changes
-from catalogue.identity import as_it_is_now, fitting, listing_code, plain
+from catalogue.identity import as_it_is_now, codes_of, fitting, listing_code, plain
 from catalogue.tables import Feedback, Listing, Product, ProductCode, ProductPhoto
 
 _FACTS = ("brand", "name", "colour", "style_code", "gtin", "shoe_type", "model_id")
@@ -76,6 +76,7 @@ def split(engine: Engine, names: Sequence[str]) -> Moved:
         if merged is not None:
             own = session.get_one(Product, merged)
             own.merged_into_id = None
+            _take_back(session, own, former)
         else:
             if codes == _own_codes(session, former.id):
                 raise BadInput(f"these are all that product {former.id} has; there is nothing to split them from")
@@ -177,6 +178,15 @@ def _decide(session: Session, product_id: int, codes: Iterable[str]) -> None:
             row.product_id = product_id
         row.decided = True
     session.flush()
+
+
+def _take_back(session: Session, own: Product, former: Product) -> None:
+    """Clear the style code and GTIN that a merge lent: the codes still stand by the product that brought them."""
+    said = codes_of(own.brand, own.style_code, (own.gtin,), "")
+    for fact, code in (("style_code", said.style), ("gtin", next(iter(said.gtins), ""))):
+        row = session.get(ProductCode, code) if code else None
+        if row is not None and row.product_id == own.id and getattr(former, fact) == getattr(own, fact):
+            setattr(former, fact, "")
 
 
 def _new_product(session: Session, former: Product, codes: Sequence[str]) -> Product:

@@ -10,11 +10,11 @@ from catalogue.errors import Busy, NotFound
 from catalogue.files import lock
 from catalogue.gallery_items import note_changes
 from catalogue.holding import place_of, works_elsewhere
-from catalogue.identity import listing_code
+from catalogue.identity import group_of, listing_code, shop_group
 from catalogue.photos import PhotoStore
 from catalogue.queries import portions
 from catalogue.sweeping import drop_unused
-from catalogue.tables import CrawlEvent, CrawlRun, FetchState, Listing, Price, ProductCode, ProductPhoto, Shop
+from catalogue.tables import CrawlEvent, CrawlRun, FetchState, Listing, Model, Price, ProductCode, ProductPhoto, Shop
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,9 @@ def _remove_rows(session: Session, shop_id: int) -> tuple[int, set[str]]:
     shown = session.execute(delete(ProductPhoto).where(ProductPhoto.listing_id.in_(listings))
                             .returning(ProductPhoto.product_id, ProductPhoto.sha256)
                             .execution_options(synchronize_session=False)).all()
+    # SQLite gives a free number to the next shop, whose models would be these; products keep theirs.
+    for model in session.scalars(select(Model).where(Model.key.like(f"%:{shop_group(shop_id, '%')}"))):
+        model.key = f"{model.key.partition(':')[0]}:former{model.id}:{group_of(model.key, shop_id)}"[:300]
     for some in portions(listing_code(shop_id, row.url) for row in rows):
         session.execute(delete(ProductCode).where(ProductCode.code.in_(some)))
     for statement in (delete(Price).where(Price.listing_id.in_(listings)),

@@ -76,6 +76,18 @@ def test_a_merge_is_taken_back(stores: Stores, pair: tuple[int, int]) -> None:
     assert shown(stores.database) == before and again(stores, "Once more") == [one, two]
 
 
+def test_a_merge_that_is_taken_back_takes_the_codes_it_lent(stores: Stores) -> None:
+    engine, at = stores.database, shop(stores.database)
+    coded = save(engine, at, found("one", style_code="TV-1", gtins=("4006381333931",)), photo("a")).product_id
+    plain = save(engine, at, found("two", title="Another"), photo("b")).product_id
+    merge(engine, "TV-1", str(plain))
+    assert (product(engine, plain).style_code, product(engine, plain).gtin) == ("TV-1", "4006381333931")
+    split(engine, [str(coded)])
+    assert (product(engine, plain).style_code, product(engine, plain).gtin) == ("", "")
+    assert product(engine, coded).style_code == "TV-1"
+    assert merge(engine, "TV-1", str(plain)).from_id == coded
+
+
 def test_chains_of_merges_are_followed_and_taken_back_in_the_middle(stores: Stores, pair: tuple[int, int]) -> None:
     one, two = pair
     three = save(stores.database, shop(stores.database), found("three", style_code="TV-3"), photo("c")).product_id

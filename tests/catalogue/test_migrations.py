@@ -129,24 +129,37 @@ def test_models_that_shops_share_by_chance_are_parted(old: Engine, tmp_path: Pat
     populate(old, PhotoStore(tmp_path / "photos"))
     with old.begin() as connection:
         connection.execute(text("INSERT INTO shops (name, url, paused, created_at, settings) VALUES "
-                                "('Kolo', 'https://kolo.example/', false, '2025-05-01 00:00:00+00:00', '{}')"))
+                                "('Kolo', 'https://kolo.example/', false, '2025-05-01 00:00:00+00:00', '{}'), "
+                                "('Pila', 'https://pila.example/', false, '2025-05-01 00:00:00+00:00', '{}')"))
         connection.execute(text("UPDATE products SET model_id = 1"))
         connection.execute(text("UPDATE listings SET shop_id = 2 WHERE id = 2"))
         connection.execute(text("INSERT INTO models (key, brand, name) VALUES ('tavero:angles:m9', 'Tavero', 'Mid')"))
         connection.execute(text("UPDATE products SET model_id = 2 WHERE id = 3"))
         connection.execute(text("UPDATE product_photos SET reason = 'import', origin = 'import:angles/one' "
                                 "WHERE product_id = 3"))
+        # A shop that names no models listed the first product before.
+        connection.execute(text("INSERT INTO listings (id, shop_id, product_id, url, title, currency, sizes, sources, "
+                                "content_hash, first_seen, last_seen, last_changed, missed) SELECT 0, 3, 1, "
+                                "'https://pila.example/1', title, currency, sizes, sources, content_hash, first_seen, "
+                                "last_seen, last_changed, missed FROM listings WHERE id = 1"))
+        connection.execute(text("INSERT INTO products (id, key, brand, name, colour, style_code, gtin, shoe_type, "
+                                "model_id, created_at) SELECT 9, 'other', brand, name, colour, style_code, gtin, "
+                                "shoe_type, 1, created_at FROM products WHERE id = 1"))
+        connection.execute(text("INSERT INTO listings (id, shop_id, product_id, url, title, currency, sizes, sources, "
+                                "content_hash, first_seen, last_seen, last_changed, missed) SELECT 9, 1, 9, "
+                                "'https://runa.example/9', title, currency, sizes, sources, content_hash, first_seen, "
+                                "last_seen, last_changed, missed FROM listings WHERE id = 1"))
     migrate(old)
     with Session(old) as session:
         keys = [product.model.key for product in session.scalars(select(Product).order_by(Product.id)) if product.model]
-    assert keys == ["tavero:shop1:m1", "tavero:shop2:m1", "tavero:angles:m9"]
+    assert keys == ["tavero:shop1:m1", "tavero:shop2:m1", "tavero:angles:m9", "tavero:shop1:m1"]
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(str(migrations.__file__)).parent))
     with old.begin() as connection:
         config.attributes["connection"] = connection
         alembic.command.downgrade(config, "0003")
     with Session(old) as session:
-        assert session.scalars(select(Product.model_id).order_by(Product.id)).all() == [1, 1, 2]
+        assert session.scalars(select(Product.model_id).order_by(Product.id)).all() == [1, 1, 2, 1]
         assert session.scalars(select(Model.key).order_by(Model.id)).all() == ["tavero:m1", "tavero:angles:m9"]
     old.dispose()
 

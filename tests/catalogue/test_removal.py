@@ -16,13 +16,38 @@ from catalogue.integrity import faults
 from catalogue.queries import present_ids, product_cards, stats
 from catalogue.removal import Removed, remove_shop
 from catalogue.sweeping import disk_use, sweep
-from catalogue.tables import CrawlEvent, CrawlRun, FetchState, Listing, Photo, PhotoSplit, Price, ProductCode, Shop, now
+from catalogue.tables import (
+    CrawlEvent,
+    CrawlRun,
+    FetchState,
+    Listing,
+    Photo,
+    PhotoSplit,
+    Price,
+    Product,
+    ProductCode,
+    Shop,
+    now,
+)
 from tests.catalogue.shelf import age, found, save, shop, shown, stored
 
 
 def count(stores: Stores, table: type) -> int:
     with Session(stores.database) as session:
         return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def test_the_next_shop_inherits_no_models(stores: Stores, tmp_path: Path) -> None:
+    first, kolo = shop(stores.database), shop(stores.database, "Kolo")
+    kept = save(stores.database, first, found("1", group="45", style_code="TV-1"))
+    save(stores.database, kolo, found("https://kolo.example/1", style_code="TV-1"))
+    remove_shop(stores.database, stores.photos, first, tmp_path)
+    with Session(stores.database) as session, session.begin():
+        session.add(Shop(id=first, name="Sola", url="https://sola.example/"))  # as SQLite numbers it
+    other = save(stores.database, first, found("https://sola.example/9", group="45"))
+    with Session(stores.database) as session:
+        models = [session.get_one(Product, one.product_id).model for one in (kept, other)]
+    assert models[0] is not None and models[1] is not None and models[0].id != models[1].id
 
 
 def test_a_shop_goes_with_what_only_it_showed(stores: Stores, tmp_path: Path) -> None:
