@@ -8,6 +8,8 @@ from decimal import Decimal, InvalidOperation
 from catalogue.identity import is_gtin
 from catalogue.listings import FoundListing
 
+_THOUSANDTHS = {"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"}
+_THOUSANDTHS_IN = re.compile(rf"\b({'|'.join(sorted(_THOUSANDTHS))})\b")
 _WHOLE_MONEY = {"KRW", "JPY", "VND", "IDR", "CLP", "HUF", "TWD"}
 _US_DOLLARS = re.compile(r"\bus ?\$|\busd\b", re.I)
 _MARKS = [(code, re.compile(mark, re.I)) for code, mark in (
@@ -89,9 +91,10 @@ def clean(text: object, longest: int = 500) -> str:
 def money(value: object, currency: str = "") -> Decimal | None:
     """An amount as shops write it: 129000, "129,000", "1.299,95 €". None for 0, nonsense and what is missing.
 
-    One separator with three digits behind it parts thousands, unless the value is a number and so has no thousands.
+    One separator with three digits behind it and three at most before parts thousands, unless the value is a number
+    and so has no thousands, or its currency has thousandths.
     """
-    if isinstance(value, bool) or value is None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float | Decimal):
         return None
     if isinstance(value, int | float | Decimal):
         return _sensible(str(value))
@@ -105,8 +108,9 @@ def money(value: object, currency: str = "") -> Decimal | None:
     whole, fraction = re.sub(r"[.,]", "", digits[:point]), digits[point + 1:]
     mixed = "." in digits and "," in digits
     repeated = digits.count(digits[point]) > 1
-    if repeated or (not mixed and len(fraction) == 3 and whole != "0") or (
-            len(fraction) > 2 and currency in _WHOLE_MONEY):
+    thousandths = currency in _THOUSANDTHS or _THOUSANDTHS_IN.search(str(value)) is not None
+    if repeated or (len(fraction) == 3 and not thousandths and whole != "0" and (
+            currency in _WHOLE_MONEY if mixed else len(whole) <= 3)):
         return _sensible(whole + fraction)
     return _sensible(f"{whole}.{fraction}")
 

@@ -1,9 +1,11 @@
 """The wire: the one place that sends requests, politely (robots, pace, retries) and safely (guard, limits)."""
 
+import codecs
 import logging
 import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -28,6 +30,10 @@ MAX_VALIDATOR = 280
 _REDIRECT = (301, 302, 303, 307, 308)
 _TRY_AGAIN = (429, 502, 503, 504)
 _CHUNK = 65536
+# What a label stands for on the web (WHATWG Encoding Standard): the larger set, which shops write under its name.
+_AS_BROWSERS_READ = {"utf-8": "utf-8-sig", "ascii": "cp1252", "iso8859-1": "cp1252", "iso8859-9": "cp1254",
+                     "iso8859-11": "cp874", "tis-620": "cp874", "euc_kr": "cp949", "shift_jis": "cp932",
+                     "gb2312": "gb18030", "gbk": "gb18030"}
 log = logging.getLogger(__name__)
 
 
@@ -54,9 +60,21 @@ class Fetched:
                 "content-type", "").lower() else None
         declared = header or EncodingDetector.find_declared_encoding(self.body, is_html=True) or "utf-8"
         try:
-            return self.body.decode("utf-8-sig" if declared.lower() in ("utf-8", "utf8") else declared, "replace")
-        except LookupError:
+            name = codecs.lookup(declared).name
+            return self.body.decode(_AS_BROWSERS_READ.get(name, name), "replace")
+        except (LookupError, UnicodeError):
             return self.body.decode("utf-8", "replace")
+
+
+def _led_to(url: str, answer: Fetched) -> str:
+    """Where a redirect leads; `FetchFailed` if that is no address."""
+    location = answer.headers["location"]
+    with suppress(UnicodeError):  # headers are read as Latin-1, and some servers write UTF-8
+        location = location.encode("latin-1").decode()
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise FetchFailed(f"{url} leads to {location[:80]!r}, which is no address") from error
 
 
 class Fetcher:
@@ -98,7 +116,7 @@ class Fetcher:
             answer = self._patiently(url, limit, headers, max(self.settings.delay_s, rules.delay_s))
             if answer.status not in _REDIRECT or "location" not in answer.headers:
                 return answer
-            url = urljoin(url, answer.headers["location"])
+            url = _led_to(url, answer)
         raise FetchFailed(f"{url} was reached by more than {MAX_REDIRECTS} redirects; the shop may refuse robots")
 
     def _patiently(self, url: str, limit: int, headers: dict[str, str], delay_s: float) -> Fetched:
@@ -130,7 +148,7 @@ class Fetcher:
                 answer = self._once(url, MAX_BYTES, {"Accept": "text/plain,*/*;q=0.5"}, cut=True)
                 if answer.status not in _REDIRECT or "location" not in answer.headers:
                     return rules_from(answer.status, answer.body)
-                url = urljoin(url, answer.headers["location"])
+                url = _led_to(url, answer)
         except Forbidden as error:
             if url == first:  # not the rules, the host itself is out of bounds
                 raise

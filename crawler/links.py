@@ -41,7 +41,7 @@ def absolute(base: str, href: str) -> str:
         known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return ""
-    return url if known and len(url) <= MAX_URL else ""
+    return url if known and len(url) <= MAX_URL and "\0" not in url else ""
 
 
 def page_link(base: str, href: str) -> str:

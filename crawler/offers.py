@@ -90,11 +90,14 @@ def _single(offer: dict[str, Any], size: str) -> Sale:
     specifications = [one for one in many(offer.get("priceSpecification")) if isinstance(one, dict)]
     former = [one for one in specifications if clean(one.get("priceType")).lower().endswith(_FORMER_PRICES)]
     specification = next((one for one in specifications if one not in former), {})
-    currency = currency_code(offer.get("priceCurrency")) or currency_code(specification.get("priceCurrency"))
-    price = next((amount for value in (offer.get("price"), offer.get("lowPrice"), specification.get("price"),
-                                       specification.get("minPrice"))
-                  if (amount := money(value, currency)) is not None), None)
+    # A property that stands twice, for machines and for people or for two layouts, is a list.
+    currency = next((code for told in (offer, specification) for one in many(told.get("priceCurrency"))
+                     if (code := currency_code(one))), "")
+    price = next((amount for told in (offer.get("price"), offer.get("lowPrice"), specification.get("price"),
+                                      specification.get("minPrice"))
+                  for value in many(told) if (amount := money(value, currency)) is not None), None)
     available = availability(offer.get("availability"))
-    listed = [amount for one in former if (amount := money(one.get("price"), currency)) is not None]
+    listed = [amount for one in former for value in many(one.get("price"))
+              if (amount := money(value, currency)) is not None]
     return Sale(price, max(listed, default=None), currency if price is not None else "", available,
                 {size: available is not False} if size else {})

@@ -16,7 +16,8 @@ def answer_targets(found: AdapterPage, depth: int, shop: ShopSettings) -> list[T
     """Further answers, then the listings: those told wholly, and those whose pages are to be read."""
     targets = [] if too_deep(found, depth, shop) else [Target(more.url, "feed", more.told) for more in found.following]
     for entry in found.entries:
-        if _may_follow(entry.url, shop) and (not shop.follow.product or re.search(shop.follow.product, entry.url)):
+        page = entry.url.partition("#")[0]  # a colourway's mark is ours, no pattern knows of it
+        if _may_follow(entry.url, shop) and (not shop.follow.product or re.search(shop.follow.product, page)):
             wholly = shop.adapter != "sitemap" and not needs_page(entry, shop)
             told = (entry.facts,) if entry.facts != Facts(entry.facts.source) else ()
             targets.append(Target(entry.url, "told" if wholly else "product", told))

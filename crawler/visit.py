@@ -15,7 +15,7 @@ from crawler import adapters
 from crawler.delisting import on_page
 from crawler.fetch import Fetched
 from crawler.frontier import Address, Hold, Target
-from crawler.links import same_site, tidy
+from crawler.links import MAX_URL, same_site, tidy
 from crawler.pace import Stopped
 from crawler.pages.listing import FoundPage, told_page
 from crawler.pages.reading import PageRead, read_html
@@ -116,6 +116,8 @@ def _visit_page(crawler: Crawler, address: Address) -> Visit:
         return Visit(address, status=304, unchanged=True)
     if answer.status != 200:
         raise FetchFailed(f"the shop answered {answer.status}")
+    if len(tidy(answer.url)) > MAX_URL:
+        raise FetchFailed(f"it leads to an address of more than {MAX_URL} characters")
     visited = Visit(address, status=200, validator=answer.validator)
     found = _read(crawler, address, answer, tidy(answer.url) + (f"#{colour}" if colour else ""))
     visited.targets = link_targets(found, tidy(answer.url), crawler.shop)
@@ -131,7 +133,7 @@ def _read(crawler: Crawler, address: Address, answer: Fetched, url: str) -> Page
     if not _is_html(answer) or not same_site(answer.url, crawler.shop_url):
         return PageRead()
     return crawler.workers.run(address.url, read_html, answer.text, url, address.kind == "page", address.told,
-                               crawler.shop)
+                               crawler.shop, address.url)
 
 
 def _is_html(answer: Fetched) -> bool:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from catalogue.identity import plain
 from crawler.adapters.entries import Entry
 from crawler.facts import Facts, money, style_code
+from crawler.links import MAX_URL
 from crawler.offers import Sale, together
 
 _COLOUR = re.compile(r"colou?r|colorway|colori|색상|색깔|컬러|칼라|farbe|couleur|カラー|色|kleur|färg|farve|väri|kolor"
@@ -66,8 +67,9 @@ def colourways(url: str, whole: Facts, variants: Sequence[Variant], always_named
     """
     found = by_colour(variants)
     several = always_named or len(found) > 1
-    return [Entry(f"{url}#colour={colour}" if several and colour else url,
-                  joined(whole, sizes, colour if several else "", several)) for colour, sizes in found.items()]
+    entries = [Entry(f"{url}#colour={colour}" if several and colour else url,
+                     joined(whole, sizes, colour if several else "", several)) for colour, sizes in found.items()]
+    return [entry for entry in entries if len(entry.url) <= MAX_URL]
 
 
 def joined(whole: Facts, sizes: Sequence[Variant], variant: str, of_group: bool) -> Facts:

@@ -83,7 +83,8 @@ def _add(given: dict[str, dict[str, Width]], key: str, link: str, width: Width) 
 
 def _picture(given: dict[str, Width]) -> Picture:
     ordered = sorted(given, key=lambda link: given[link], reverse=True)
-    return Picture(tuple(dict.fromkeys([original(ordered[0]), *ordered])))
+    whole = absolute(ordered[0], original(ordered[0]))  # what is quoted in an address may be none
+    return Picture(tuple(dict.fromkeys([*filter(None, [whole]), *ordered])))
 
 
 def _beside_heading(page: Outline, candidates: list[_Candidate]) -> list[_Candidate]:

@@ -8,7 +8,7 @@ from bs4 import BeautifulSoup
 from catalogue.identity import plain
 from catalogue.listings import FoundListing
 from crawler.facts import Facts, merged
-from crawler.links import base_of, page_link, same_site
+from crawler.links import MAX_URL, base_of, page_link, same_site
 from crawler.pages.breadcrumb import category_of
 from crawler.pages.gallery import Picture, pictures
 from crawler.pages.heuristics import from_heuristics, looks_like_product
@@ -80,7 +80,7 @@ def read_page(soup: BeautifulSoup, url: str, told: Sequence[Facts] = (),
     if colourways:
         # Which colourway the page's other pictures and tags are about cannot be told.
         return [_found(f"{url}#colour={key}", _of_colourway(read, key), settings, currency=read.currency)
-                for key in colourways]
+                for key in colourways if len(f"{url}#colour={key}") <= MAX_URL]
     return [_found(url, [read.selected, *read.facts, *pictured], settings, read.page)]
 
 

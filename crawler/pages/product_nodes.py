@@ -28,7 +28,25 @@ def product_facts(data: Sequence[Any], page: Outline, source: str) -> list[Facts
     if not nodes:
         return []
     by_id = {clean(node["@id"]): node for one in data for node in all_nodes(one) if "@id" in node and len(node) > 1}
-    return [facts for node in _about(nodes, page) for facts in _facts_of(node, by_id, page, source)]
+    return [facts for node in _about(_in_groups(nodes), page) for facts in _facts_of(node, by_id, page, source)]
+
+
+def _in_groups(nodes: list[Node]) -> list[Node]:
+    """The nodes with variants that stand beside their group, and only refer to it, put into it."""
+    groups = {name: node for node in nodes if "productgroup" in types_of(node) and not node.get("hasVariant")
+              for name in (clean(node.get("@id")), clean(node.get("productGroupID"))) if name}
+    variants: dict[int, list[Node]] = {}
+    for node in nodes:
+        told = [one.get("@id") for one in many(node.get("isVariantOf")) if isinstance(one, dict)]
+        names = [clean(name) for name in (*told, node.get("inProductGroupWithID"))]
+        group = next((groups[name] for name in names if name in groups), None)
+        if group is not None and group is not node:
+            variants.setdefault(id(group), []).append(node)
+    # One alone is what the page is about.
+    variants = {number: some for number, some in variants.items() if len(some) > 1}
+    inner = {id(node) for some in variants.values() for node in some}
+    return [{**node, "hasVariant": variants[id(node)]} if id(node) in variants else node
+            for node in nodes if id(node) not in inner]
 
 
 def is_list(data: Sequence[Any]) -> bool:

@@ -10,7 +10,7 @@ from crawler.pages.listing import FoundPage, canonical, parse, read_page
 from crawler.shop_settings import ShopSettings, stored
 
 # Raise it when the extraction learns something that unchanged pages should be read again for.
-READER = 1
+READER = 2
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,19 @@ class PageRead:
     named: str = ""
 
 
-def read_html(text: str, url: str, follow: bool, told: tuple[Facts, ...], settings: ShopSettings) -> PageRead:
-    """Read one page; with `follow` its links too, and its products only under the address it names as its own."""
+def read_html(text: str, url: str, follow: bool, told: tuple[Facts, ...], settings: ShopSettings,
+              asked: str = "") -> PageRead:
+    """Read one page; with `follow` its links too, and its products only under the address it names as its own.
+
+    A page that was `asked` for under the name it gives itself is read even if a redirect led elsewhere: it would
+    lead there for ever.
+    """
     soup = parse(text)
     links = tuple(worth_following(soup, url)) if follow else ()
     named = canonical(soup, url) if follow else url
-    if named != url:
+    if named not in (url, asked):
         return PageRead(links=links, named=named)
-    return PageRead(tuple(read_page(soup, url, told, settings)), links, named)
+    return PageRead(tuple(read_page(soup, url, told, settings)), links, url)
 
 
 def reader_mark(settings: ShopSettings) -> str:

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import unquote
 
 from catalogue.identity import plain
 from crawler.facts import Facts, clean, money, style_code
@@ -80,8 +81,9 @@ def _read(page: Outline) -> list[dict[str, Any]]:
 def _attribute(one: dict[str, Any], wanted: tuple[str, ...], names: dict[str, str]) -> str:
     attributes = one.get("attributes")
     for name, value in attributes.items() if isinstance(attributes, dict) else ():
-        if any(word in str(name).lower() for word in wanted) and (text := clean(value, 200)):
-            return names.get(text, text)
+        # WordPress percent-encodes names that are not Latin.
+        if any(word in unquote(str(name)).lower() for word in wanted) and (text := clean(value, 200)):
+            return names.get(text, clean(unquote(text), 200))
     return ""
 
 

@@ -20,7 +20,8 @@ from crawler import adapters
 from crawler.adapters.entries import AdapterPage, Entry, from_json, to_json
 from crawler.facts import Facts
 from crawler.pages.listing import told_page
-from crawler.shop_settings import ShopSettings, shop_settings
+from crawler.shop_settings import Follow, ShopSettings, shop_settings
+from crawler.targets import answer_targets
 
 ANSWERS = sorted((Path(__file__).parent / "pages").glob("*.answer"))
 SHOP = "https://shop.example/"
@@ -344,3 +345,11 @@ def test_odd_answers_never_trip_the_readers(adapter: str) -> None:
             continue
         for entry in page.entries:
             assert from_json(json.loads(json.dumps(to_json(entry.facts)))) == entry.facts
+
+
+def test_a_pattern_of_products_knows_nothing_of_a_colourways_mark() -> None:
+    told = AdapterPage(tuple(Entry(f"https://s.example/{path}", Facts("shopify", title="Low"))
+                             for path in ("shoes/low#colour=red", "shoes/low#colour=blue", "bags/low#colour=red")))
+    found = answer_targets(told, 0, ShopSettings(adapter="shopify", follow=Follow(product="/shoes/[a-z0-9-]+$")))
+    assert [target.url for target in found] == ["https://s.example/shoes/low#colour=red",
+                                                "https://s.example/shoes/low#colour=blue"]

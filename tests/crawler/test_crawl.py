@@ -391,6 +391,19 @@ def test_without_a_sitemap_links_are_followed(website: Any, engine: Engine, run_
     assert {"/secret", "/cart", "/c?sort=up"}.isdisjoint(website.asked)
 
 
+def test_a_page_whose_own_name_leads_back_to_it_is_read(website: Any, engine: Engine,
+                                                       run_shop: Callable[..., Any]) -> None:
+    small_shop(website, "a")
+    del website.answers["/sitemap.xml"]
+    website.page("/", '<title>Small shop</title><a href="/p/a/">a</a>')
+    website.page("/p/a", "", status=301, Location="/p/a/")
+    website.page("/p/a/", f'<link rel="canonical" href="/p/a">{product_page("a")}')
+    report = run_shop()
+    assert report.counters["new"] == 1 and report.counters["duplicate"] == 1
+    with Session(engine) as session:
+        assert session.scalars(select(Listing.url)).all() == [website.url("/p/a/")]
+
+
 def test_a_poisoned_page_does_not_stop_the_crawl(website: Any, engine: Engine, run_shop: Callable[..., Any]) -> None:
     small_shop(website, "a", "b")
     website.page(

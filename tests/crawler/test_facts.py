@@ -29,6 +29,10 @@ from crawler.pages.renditions import same_picture
         ("1 299 kr", "1299"),
         ("1'299.00", "1299"),
         ("0.999", "1"),
+        ("1299.000", "1299"),
+        ("12990.0001", "12990"),
+        ("12.500 KWD", "12.5"),
+        (["129.95", "129,95 €"], None),
         (0, None),
         ("0.00", None),
         ("", None),
@@ -44,6 +48,13 @@ from crawler.pages.renditions import same_picture
 )
 def test_money(written: object, amount: str | None) -> None:
     assert money(written) == (None if amount is None else Decimal(amount))
+
+
+@pytest.mark.parametrize(("written", "currency", "amount"), [
+    ("129000.0000", "KRW", "129000"), ("12990.0001", "HUF", "12990"), ("129.000", "KRW", "129000"),
+    ("1.299,000", "KRW", "1299000"), ("12.500", "KWD", "12.5"), ("12.500", "EUR", "12500")])
+def test_money_of_a_currency(written: str, currency: str, amount: str) -> None:
+    assert money(written, currency) == Decimal(amount)
 
 
 @pytest.mark.parametrize(

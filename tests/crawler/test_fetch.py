@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 import pytest
 
 from catalogue.errors import BadInput, FetchFailed, TooLarge
-from crawler.fetch import Fetcher
+from crawler.fetch import Fetched, Fetcher
 from crawler.settings import CrawlSettings
 
 
@@ -29,6 +29,16 @@ def test_redirects_are_followed_five_times(website) -> None:  # type: ignore[no-
         assert fetcher.get(website.url("/2"), 1000).url == website.url("/7")
         with pytest.raises(FetchFailed, match="5 redirects"):
             fetcher.get(website.url("/1"), 1000)
+
+
+def test_a_redirect_in_utf8_is_followed_and_one_to_nowhere_is_a_failure(website) -> None:  # type: ignore[no-untyped-def]
+    website.page("/korean", "", status=301, Location="/상품/5".encode().decode("latin-1"))
+    website.page("/%EC%83%81%ED%92%88/5", "shoe")
+    website.page("/odd", "", status=301, Location="http://[::1")
+    with Fetcher(website.settings()) as fetcher:
+        assert fetcher.get(website.url("/korean"), 1000).text == "shoe"
+        with pytest.raises(FetchFailed, match="which is no address"):
+            fetcher.get(website.url("/odd"), 1000)
 
 
 def test_large_answers_and_gzip_bombs_are_cut_off(website) -> None:  # type: ignore[no-untyped-def]
@@ -97,6 +107,14 @@ def test_text_is_decoded_by_header_then_page_then_utf8(website) -> None:  # type
     with Fetcher(website.settings()) as fetcher:
         for path in ("/header", "/meta", "/neither", "/nonsense"):
             assert fetcher.get(website.url(path), 1000).text.endswith("신발")
+
+
+@pytest.mark.parametrize(("label", "text", "written"), [
+    ("iso-8859-1", "129,95 € ™", "cp1252"), ("euc-kr", "샾 똠", "cp949"), ("shift_jis", "①髙", "cp932"),
+    ("gb2312", "镕", "gbk"), ("idna", "shoe", "utf-8"), ("rot13", "shoe", "utf-8")])
+def test_text_is_decoded_as_browsers_read_its_label(label: str, text: str, written: str) -> None:
+    answer = Fetched("https://s.example/", 200, {"content-type": f"text/html; charset={label}"}, text.encode(written))
+    assert answer.text == text
 
 
 def test_nobody_at_home_is_a_failure_with_a_reason() -> None:

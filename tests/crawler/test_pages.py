@@ -1,11 +1,13 @@
 """Saved pages and what must be read from them; a new case is one more pair of files in `pages/`."""
 
+import html
 import json
 import pickle
 import random
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -110,6 +112,52 @@ def test_damaged_pages_are_read_or_not_but_never_crash() -> None:
             text = text[:start] + put + text[end:]
         found = read_page(parse(text), "https://shop.example/p/1")
         assert pickle.loads(pickle.dumps(found)) == found
+
+
+@pytest.mark.parametrize("twice", [
+    '<meta itemprop="price" content="129.95"><span itemprop="price">129,95 €</span>',
+    '<span itemprop="price">129.95</span><span itemprop="price">129.95</span>'])
+def test_a_price_that_stands_twice_is_one(twice: str) -> None:
+    (found,) = read_page(parse(f"""<h1>Toldo Low</h1><div itemscope itemtype="https://schema.org/Product">
+        <span itemprop="name">Toldo Low</span><div itemprop="offers" itemscope itemtype="https://schema.org/Offer">
+        <meta itemprop="priceCurrency" content="EUR"><meta itemprop="priceCurrency" content="EUR">{twice}
+        </div></div>"""), URL)
+    assert (found.listing.price, found.listing.currency) == (Decimal("129.95"), "EUR")
+
+
+def test_variations_whose_attributes_are_percent_encoded_are_told_apart() -> None:
+    colours, sizes = (f"attribute_pa_{quote(name).lower()}" for name in ("색상", "사이즈"))
+    variations = [{"attributes": {colours: colour, sizes: size},
+                   "display_price": 89, "is_in_stock": True, "image": {"url": f"https://s.example/{colour}.jpg"}}
+                  for colour, size in (("red", "240"), ("red", "250"), ("blue", "240"))]
+    told = html.escape(json.dumps(variations))
+    page = f"""<meta property="og:type" content="product"><h1>Toldo Low</h1><p class="price">89 €</p>
+        <form class="variations_form cart" data-product_variations="{told}"><button>Add to cart</button></form>"""
+    found = [one.listing for one in read_page(parse(page), URL)]
+    assert [(one.colour, sorted(one.sizes)) for one in found] == [("red", ["240", "250"]), ("blue", ["240"])]
+
+
+def test_variants_that_stand_beside_their_group_are_its_own() -> None:
+    def variant(colour: str, size: str, stock: str) -> dict[str, object]:
+        return {"@type": "Product", "name": f"Toldo Low {colour} {size}", "isVariantOf": {"@id": "#toldo"},
+                "color": colour, "size": size, "image": f"/i/{colour}.jpg",
+                "offers": {"@type": "Offer", "price": 80, "priceCurrency": "EUR",
+                           "availability": f"https://schema.org/{stock}"}}
+
+    nodes = [{"@type": "ProductGroup", "@id": "#toldo", "name": "Toldo Low", "productGroupID": "T1"},
+             variant("red", "40", "OutOfStock"), variant("red", "41", "InStock"), variant("blue", "40", "InStock")]
+    page = f'<h1>Toldo Low</h1><script type="application/ld+json">{json.dumps(nodes)}</script>'
+    red, blue = (one.listing for one in read_page(parse(page), URL))
+    assert (red.colour, red.price, red.sizes) == ("red", 80, {"40": False, "41": True})
+    assert (blue.colour, blue.sizes, blue.available) == ("blue", {"40": True}, True)
+
+
+def test_pictures_whose_address_holds_a_nul_are_left_out() -> None:
+    product = {"@type": "Product", "name": "Toldo Low", "image": ["/a\0b.jpg", "/c.jpg"],
+               "offers": {"price": 80, "priceCurrency": "EUR"}}
+    (found,) = read_page(parse(f"""<h1>Toldo Low</h1><img src="/_next/image?url=%2Fa%00b.jpg&w=900">
+        <script type="application/ld+json">{json.dumps(product)}</script>"""), URL)
+    assert found.photos and not any("\0" in url for photo in found.photos for url in photo.urls)
 
 
 def _told(found: FoundPage) -> dict[str, object]:
