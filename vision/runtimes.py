@@ -30,12 +30,15 @@ class TorchRuntime:
             torch.set_num_threads(threads)
         self.torch = torch
         self.device = torch.device(device)
+        if self.device.type == "cuda":
+            # cuDNN rounds to TF32 unless told, all of the process: a gallery and a query must come from the same
+            # arithmetic.
+            torch.backends.cudnn.allow_tf32 = False
         self.serving = ServingForm(network).eval().to(self.device)
 
     def run(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Run one batch."""
-        # By itself cuDNN rounds to TF32: a gallery and a query must come from the same arithmetic.
-        with self.torch.inference_mode(), self.torch.backends.cudnn.flags(allow_tf32=False):
+        with self.torch.inference_mode():
             vectors, logits = self.serving(self.torch.from_numpy(pixels).to(self.device, non_blocking=True))
         return vectors.float().cpu().numpy(), logits.float().cpu().numpy()
 
