@@ -127,6 +127,13 @@ def test_what_waits_is_counted_anew_only_after_a_change_and_at_a_pace(
     assert waiting.count() == 4  # what was added ends the waiting at once
 
 
+def overdue(stores: Stores) -> Stores:
+    """The stores with a retraining that should have begun."""
+    with Session(stores.database) as session, session.begin():
+        session.add(Job(name="retrain", started_at=now() - timedelta(days=400), finished_at=now()))
+    return with_settings(stores, retrain="0 4 1 1 *")
+
+
 def retraining(stores: Stores) -> Job:
     with Session(stores.readers) as session:
         return session.get_one(Job, "retrain")
@@ -139,10 +146,8 @@ def retraining(stores: Stores) -> Job:
     (0, False, 11, 0), (75, True, 11, 0)])
 def test_a_retraining_that_was_cut_off_does_not_wait_for_its_next_time(
         stores: Stores, code: int, left_behind: bool, minutes: int, starts: int) -> None:
-    with Session(stores.database) as session, session.begin():
-        session.add(Job(name="retrain", started_at=now() - timedelta(days=400), finished_at=now()))
     at, start = [now()], Started()
-    with Schedule(with_settings(stores, retrain="0 4 1 1 *"), start, lambda: at[0]) as schedule:
+    with Schedule(overdue(stores), start, lambda: at[0]) as schedule:
         assert schedule.tick() == 1
         if left_behind:
             write_file(unfinished.place(stores), b"a snapshot")
@@ -156,18 +161,14 @@ def test_a_retraining_that_was_cut_off_does_not_wait_for_its_next_time(
 
 
 def test_what_is_stopped_with_the_schedule_goes_on_with_the_next(stores: Stores) -> None:
-    made, start = with_settings(stores, retrain="0 4 1 1 *"), Started()
-    with Session(stores.database) as session, session.begin():
-        session.add(Job(name="retrain", started_at=now() - timedelta(days=400), finished_at=now()))
+    made, start = overdue(stores), Started()
     with Schedule(made, start) as schedule:
         assert schedule.tick() == 1
     assert start.jobs[0][1].code == -15 and retraining(stores).finished_at is None
 
 
 def test_what_ended_unseen_with_the_schedule_is_not_done_again(stores: Stores) -> None:
-    made, start = with_settings(stores, retrain="0 4 1 1 *"), Started()
-    with Session(stores.database) as session, session.begin():
-        session.add(Job(name="retrain", started_at=now() - timedelta(days=400), finished_at=now()))
+    made, start = overdue(stores), Started()
     with Schedule(made, start) as schedule:
         assert schedule.tick() == 1
         start.jobs[0][1].code = 0
