@@ -116,12 +116,13 @@ def _visit_page(crawler: Crawler, address: Address) -> Visit:
         return Visit(address, status=304, unchanged=True)
     if answer.status != 200:
         raise FetchFailed(f"the shop answered {answer.status}")
-    if len(tidy(answer.url)) > MAX_URL:
+    own = tidy(answer.url)
+    if len(own) > MAX_URL:
         raise FetchFailed(f"it leads to an address of more than {MAX_URL} characters")
     visited = Visit(address, status=200, validator=answer.validator)
-    found = _read(crawler, address, answer, tidy(answer.url) + (f"#{colour}" if colour else ""))
-    visited.targets = link_targets(found, tidy(answer.url), crawler.shop)
-    if found.named and found.named.partition("#")[0] != tidy(answer.url):
+    found = _read(crawler, address, answer, own + (f"#{colour}" if colour else ""))
+    visited.targets = link_targets(found, own, crawler.shop)
+    if found.named and found.named.partition("#")[0] != own:
         visited.tally.add("duplicate")
     elif not found.products:
         visited.tally.add("not_a_product")

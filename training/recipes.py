@@ -190,7 +190,7 @@ class Recipe:
     def start_file(self) -> Path | None:
         """The file of weights that `start` names; None where it names none, or some that are published."""
         if self.start == "shipped":
-            return SHIPPED / f"{self.backbone}.pt"
+            return shipped_start(self.backbone)
         named = self.start == "none" or self.start.startswith(("torchvision:", TIMM))
         return None if named else Path(self.start)
 
@@ -205,7 +205,7 @@ class Recipe:
                     stated["start"] = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
                 raise BadInput(f"recipe: the weights to start from cannot be read ({error}); name a file that is "
-                               f"there, or set start=none (shipped are {shipped_backbones()})") from error
+                               "there, or set start=none") from error
         return stated
 
     @property
@@ -214,9 +214,13 @@ class Recipe:
         return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def shipped_backbones() -> str:
-    """The names of the backbones that `start=shipped` has weights for."""
-    return ", ".join(sorted(path.stem for path in SHIPPED.glob("*.pt"))) or "none"
+def shipped_start(backbone: str) -> Path:
+    """The weights that come along for a backbone; `BadInput` if none do."""
+    path = SHIPPED / f"{backbone}.pt"
+    if not path.is_file():
+        raise BadInput(f"no {backbone} is shipped to start from; shipped are "
+                       f"{', '.join(sorted(one.stem for one in SHIPPED.glob('*.pt'))) or 'none'}")
+    return path
 
 
 def read_recipe(path: Path | None, changes: typing.Iterable[str] = ()) -> Recipe:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from catalogue.errors import BadInput
-from training.recipes import SHIPPED, Recipe, shipped_backbones
+from training.recipes import Recipe, shipped_start
 from vision.networks import Architecture, Network
 from vision.saved import TIMM
 from vision.trunks import pretrained, stage_widths, zero_last_norms
@@ -22,10 +22,7 @@ def start_weights(start: str, backbone: str, size: int) -> Mapping[str, Tensor] 
     if start == "none":
         return None
     if start == "shipped":
-        path = SHIPPED / f"{backbone}.pt"
-        if not path.is_file():
-            raise BadInput(f"no {backbone} is shipped to start from; shipped are {shipped_backbones()}")
-        return read_weights(path)
+        return read_weights(shipped_start(backbone))
     if start.startswith("torchvision:"):
         from torchvision.models import get_weight
         try:

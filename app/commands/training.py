@@ -46,8 +46,8 @@ def sku(digest: str | None, recipe_file: Path | None, changes: tuple[str, ...], 
     """Train the network that tells products apart, and publish it; makes nothing live.
 
     Killed at any moment, the same command goes on from the last epoch; with --snapshot also where photos came since.
-    Settings are those of a recipe: backbone,
-    start (none, shipped, torchvision:NAME or a state dict file), size, epochs, …
+    Settings are those of a recipe: backbone, start (none, shipped, torchvision:NAME or a state dict file), size,
+    epochs, …
     """
     from training.recipes import read_recipe
     recipe = read_recipe(recipe_file, changes)

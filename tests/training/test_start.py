@@ -5,8 +5,8 @@ import json
 import torch
 
 from demo.collection import DEMO_SEEDS
-from training.recipes import Recipe, read_recipe
-from training.starting import SHIPPED, new_network
+from training.recipes import SHIPPED, Recipe, read_recipe
+from training.starting import new_network
 from vision.weights import read_weights
 
 ABOUT = json.loads((SHIPPED / "resnet18.json").read_text(encoding="utf-8"))
