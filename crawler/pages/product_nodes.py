@@ -20,6 +20,8 @@ _NO_PRODUCTS = {"collectionpage", "searchresultspage", "checkoutpage", "article"
 _OTHERS = {"isrelatedto", "issimilarto", "isaccessoryorsparepartfor", "isconsumablefor", "itemlistelement",
            "hasvariant", "isvariantof", "offers", "review", "itemreviewed", "itemoffered", "mentions", "about",
            "hasofferscatalog", "hasoffercatalog", "makesoffer", "itemlist"}
+# What a size of a shoe does not tell of the others.
+_OF_ONE_SIZE = {"size", "offers", "sku", "mpn", "gtin", "gtin8", "gtin12", "gtin13", "gtin14"}
 
 
 def product_facts(data: Sequence[Any], page: Outline, source: str) -> list[Facts]:
@@ -103,6 +105,10 @@ def _about(nodes: list[Node], page: Outline) -> list[Node]:
             and plain(text_in(node.get("color"))) in ("", plain(text_in(best.get("color"))))]
     if len({plain(text_in(node.get("name"))) for node in named}) > 1 and not any(fit(best)[:3]):
         return []  # a list of products, none of them this page's
+    sizes = [node for node in same if size_text(node.get("size"))]
+    if len({size_text(node.get("size")) for node in sizes}) > 1:
+        shoe = {key: value for key, value in best.items() if key.lower() not in _OF_ONE_SIZE}
+        return [{**shoe, "hasVariant": sizes}]
     return [best, *(node for node in same if node is not best)]
 
 

@@ -10,7 +10,7 @@ from crawler.pages.listing import FoundPage, canonical, parse, read_page
 from crawler.shop_settings import ShopSettings, stored
 
 # Raise it when the extraction learns something that unchanged pages should be read again for.
-READER = 2
+READER = 3
 
 
 @dataclass(frozen=True)

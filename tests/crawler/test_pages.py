@@ -152,6 +152,19 @@ def test_variants_that_stand_beside_their_group_are_its_own() -> None:
     assert (blue.colour, blue.sizes, blue.available) == ("blue", {"40": True}, True)
 
 
+def test_sizes_that_each_stand_as_a_product_are_one_shoe() -> None:
+    def size(name: str, stock: str, price: int) -> dict[str, object]:
+        return {"@type": "Product", "name": "Toldo Low", "color": "red", "size": name, "sku": f"T1-{name}",
+                "mpn": "TL-100", "image": "/i/red.jpg", "offers": {
+                    "price": price, "priceCurrency": "EUR", "availability": f"https://schema.org/{stock}"}}
+
+    nodes = [size("40", "OutOfStock", 70), size("41", "InStock", 80), size("42", "InStock", 80)]
+    page = f'<h1>Toldo Low</h1><script type="application/ld+json">{json.dumps(nodes)}</script>'
+    (shoe,) = (one.listing for one in read_page(parse(page), URL))
+    assert (shoe.sizes, shoe.price, shoe.available) == ({"40": False, "41": True, "42": True}, 80, True)
+    assert (shoe.colour, shoe.style_code) == ("red", "TL-100")
+
+
 def test_pictures_whose_address_holds_a_nul_are_left_out() -> None:
     product = {"@type": "Product", "name": "Toldo Low", "image": ["/a\0b.jpg", "/c.jpg"],
                "offers": {"price": 80, "priceCurrency": "EUR"}}
