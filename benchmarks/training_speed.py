@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from training.augmentation import augment
-from training.batches import Batch, Labelled, batches
+from training.batches import Batch, Labelled, batches, gathered_at
 from training.loop import Run, set_mode
 from training.parallel import Team
 from training.recipes import Recipe, read_recipe
@@ -67,10 +67,12 @@ def compare(recipe: Recipe, data: Labelled, device: str, rounds: int) -> dict[st
     chosen = [np.arange(at, at + recipe.batch) for at in range(0, len(data.rows) - recipe.batch + 1, recipe.batch)]
     random = torch.Generator(team.device).manual_seed(0)
     size = recipe.train_size or recipe.size
-    gathering = _timed(team, lambda: len(list(batches(data, chosen, size, team.device)))) / len(chosen)
-    ready = list(batches(data, chosen, size, team.device))
-    seen = [augment(batch.packed, recipe, random).contiguous(memory_format=torch.channels_last) for batch in ready]
-    augmenting = _timed(team, lambda: [augment(batch.packed, recipe, random) for batch in ready]) / len(ready)
+    gathered = gathered_at(recipe, size)
+    gathering = _timed(team, lambda: len(list(batches(data, chosen, gathered, team.device)))) / len(chosen)
+    ready = list(batches(data, chosen, gathered, team.device))
+    seen = [augment(batch.packed, recipe, random, size).contiguous(memory_format=torch.channels_last)
+            for batch in ready]
+    augmenting = _timed(team, lambda: [augment(batch.packed, recipe, random, size) for batch in ready]) / len(ready)
     paces: dict[str, list[float]] = {"loop": [], "bare": []}
     for turn in range(rounds + 1):
         row = run.epoch(min(turn, recipe.epochs - 1), None)

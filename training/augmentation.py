@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.batches import shrunk
 from training.recipes import Recipe
 
 GRAINS = 8  # how many patterns of noise there are in a batch
@@ -14,10 +15,12 @@ GRAINS = 8  # how many patterns of noise there are in a batch
 YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
-def augment(packed: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """Return float RGB 0–255 (n, 3, s, s) made of packed uint8 pixels and masks (n, s, s, 4)."""
-    x = packed.permute(0, 3, 1, 2).float()                                  # (n, 4, s, s)
-    x = _warp(x, recipe, random)
+def augment(packed: Tensor, recipe: Recipe, random: torch.Generator, size: int) -> Tensor:
+    """Return float RGB 0–255 (n, 3, size, size) made of packed uint8 pixels and masks (n, s, s, 4)."""
+    if recipe.geometry or recipe.flip or recipe.rotation or recipe.crop < 1:
+        x = _warp(packed.permute(0, 3, 1, 2).float(), recipe, random, size)  # (n, 4, size, size)
+    else:
+        x = shrunk(packed, size).permute(0, 3, 1, 2).float()
     pixels, mask = x[:, :3], x[:, 3:].clamp(0, 255) / 255
     pixels = _replace_ground(pixels, mask, recipe.background, random)
     pixels = _relight(pixels, recipe.light, random)
@@ -40,11 +43,12 @@ def _some(chosen: Tensor, pixels: Tensor, change: Callable[[Tensor | slice], Ten
     return pixels.index_copy_(0, at, change(at)) if len(at) else pixels
 
 
-def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
-    """Cut out, flip, rotate, scale, shift, stretch and tilt by one perspective map a photo."""
+def _warp(x: Tensor, recipe: Recipe, random: torch.Generator, size: int) -> Tensor:
+    """Cut out, flip, rotate, scale, shift, stretch and tilt by one perspective map a photo.
+
+    From larger photos than `size`, so that parts of them are as sharp as the whole photos that a network is asked with.
+    """
     n, strength = len(x), recipe.geometry
-    if not (strength or recipe.flip or recipe.rotation or recipe.crop < 1):
-        return x
 
     def draw(low: float, high: float) -> Tensor:
         return _uniform(n, low, high, random).flatten()
@@ -56,7 +60,6 @@ def _warp(x: Tensor, recipe: Recipe, random: torch.Generator) -> Tensor:
     shift_x, shift_y = draw(-0.22, 0.22) * strength, draw(-0.22, 0.22) * strength
     tilt_x, tilt_y = draw(-0.22, 0.22) * strength, draw(-0.22, 0.22) * strength
     cos, sin = torch.cos(angle), torch.sin(angle)
-    size = x.shape[-1]
     line = (torch.arange(size, device=x.device) + 0.5) * (2 / size) - 1
 
     def plane(along: Tensor, down: Tensor, constant: Tensor) -> Tensor:

@@ -77,8 +77,8 @@ def ahead(make: Callable[[T], R], wanted: Iterable[T]) -> Iterator[R]:
 def size_at(recipe: Recipe, epoch: int) -> int:
     """The width of the photos in an epoch (from 0): it grows in steps of 16 over the first three quarters.
 
-    Where photos are shown in parts, a network is best asked at a larger size than it was trained at, for the parts
-    made things look larger (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
+    Where photos are shown in parts, a network is best asked at a larger size than it was trained at, for enlarged parts
+    are larger and softer than what it sees then (Touvron et al. 2019, "Fixing the train-test resolution discrepancy").
     """
     size = recipe.train_size or recipe.size
     if not recipe.size_from or recipe.epochs == 1:
@@ -88,6 +88,11 @@ def size_at(recipe: Recipe, epoch: int) -> int:
         return size
     grown = round((recipe.size_from + (size - recipe.size_from) * share) / 16) * 16
     return min(size, max(recipe.size_from, grown))
+
+
+def gathered_at(recipe: Recipe, shown: int) -> int:
+    """The width at which photos are gathered, for parts of them to be shown `shown` pixels wide."""
+    return round(shown * recipe.size / (recipe.train_size or recipe.size))
 
 
 def shrunk(packed: Tensor, size: int) -> Tensor:

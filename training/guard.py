@@ -1,7 +1,9 @@
 """The guard of a task: the probability of a class below which a photo does not show it, fitted on photos that do."""
 
 import hashlib
+import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,13 +11,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from catalogue.errors import BadInput
+from catalogue.errors import BadInput, BadPhoto, NotFound
 from training.measuring import class_logits
 from training.task_file import Guard
 from vision.classification import probabilities
 from vision.networks import Network
 from vision.preprocessing import Preprocessing
 
+log = logging.getLogger(__name__)
 MOST_PHOTOS = 3000
 AT_ONCE = 128
 CHANCE = 0.25  # that a guard refuses more than it may
@@ -91,9 +94,20 @@ def class_number(rule: Guard, classes: Sequence[str]) -> int:
 
 
 def logits_of(network: Network, fit: Preprocessing, photos: Shown, device: torch.device) -> np.ndarray:
-    """Return the class logits (n, c) of photos, each opened when its turn comes."""
-    parts = []
+    """Return the class logits (n, c) of photos, each opened when its turn comes; those that cannot be are left out."""
+    parts: list[np.ndarray] = []
+    failed: Counter[str] = Counter()
     for start in range(0, len(photos.names), AT_ONCE):
-        pixels = fit.batch([photos.open(name) for name in photos.names[start:start + AT_ONCE]])
-        parts.append(class_logits(network, pixels, list(range(len(pixels))), device))
+        opened = []
+        for name in photos.names[start:start + AT_ONCE]:
+            try:
+                opened.append(photos.open(name))
+            except (OSError, BadPhoto, NotFound) as error:
+                failed[str(error)] += 1
+        if opened:
+            pixels = fit.batch(opened)
+            parts.append(class_logits(network, pixels, list(range(len(pixels))), device))
+    if failed:
+        log.warning("%d of %d photos cannot be read, the guard is fitted without them: %s", failed.total(),
+                    len(photos.names), next(iter(failed)))
     return np.concatenate(parts) if parts else np.empty((0, 1), np.float32)

@@ -1,7 +1,9 @@
 """Labelled photos from a folder tree, a CSV or the catalogue: each one's file, label, side, box and family."""
 
+import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from catalogue.queries import ProductPhotoRow
 from training.aihub import read_aihub
 from training.task_file import SIDES, Source
 
+log = logging.getLogger(__name__)
 CORNERS = ("x0", "y0", "x1", "y1")
 Box = tuple[float, float, float, float]
 WholeBox = tuple[int, int, int, int]
@@ -21,8 +24,8 @@ WholeBox = tuple[int, int, int, int]
 class LabelledPhoto:
     """One photo as its source names it; nothing of it was read yet.
 
-    `side` is train, val or empty where the source does not say; `box` is (x0, y0, x1, y1) in pixels of the upright
-    photo; photos of one `family` show one thing and stand on one side.
+    `side` is train, val, test or empty where the source does not say; `box` is (x0, y0, x1, y1) in pixels of the
+    upright photo; photos of one `family` show one thing and stand on one side.
     """
 
     path: Path
@@ -47,7 +50,11 @@ def whole_box(box: Box | None, width: int, height: int) -> WholeBox | None:
 def load(source: Source, path: Path | None, catalogue: Iterable[ProductPhotoRow] = (),
          store: PhotoStore | None = None) -> list[LabelledPhoto]:
     """Return the labelled photos of a source, in a stable order, under the names that its `labels` give to labels;
-    `path` is where it lies, None for the catalogue."""
+    `path` is where it lies, None for the catalogue.
+
+    Photos called a test are held out where none are called validation, else left out: epochs and probabilities are
+    fitted on those held out, and a test is to be asked once.
+    """
     if path is None:
         found = list(_of_catalogue(catalogue, store, source.attribute)) if store is not None else []
     elif not path.exists():
@@ -63,6 +70,12 @@ def load(source: Source, path: Path | None, catalogue: Iterable[ProductPhotoRow]
     if not found:
         raise BadInput(f"{path or 'the catalogue'} holds no labelled photos; for kind {source.kind} "
                        f"{_WANTED[source.kind]}")
+    if tests := [one for one in found if one.side == "test"]:
+        if any(one.side == "val" for one in found):
+            log.warning("%d photos called a test are left out; measure them with `task evaluate --data`", len(tests))
+            found = [one for one in found if one.side != "test"]
+        else:
+            found = [replace(one, side="val") if one.side == "test" else one for one in found]
     return [replace(one, label=source.labels.get(one.label, one.label)) for one in found]
 
 
@@ -75,13 +88,31 @@ _WANTED = {
 
 
 def _of_folders(path: Path) -> Iterator[LabelledPhoto]:
-    """One folder a class, or sides first; photos may lie deeper in their class's folder."""
+    """One folder a class, or sides first; photos may lie deeper in their class's folder. What is no photo by its name
+    is counted and said."""
     sides = [(SIDES[one.name.lower()], one) for one in _folders(path) if one.name.lower() in SIDES]
+    _refuse_both([place for _, place in sides], path)
+    others: Counter[str] = Counter()
     for side, place in sides or [("", path)]:
         for folder in _folders(place):
-            for photo in sorted(folder.rglob("*")):
-                if photo.suffix.lower() in PICTURES and not photo.name.startswith("."):
-                    yield LabelledPhoto(photo, folder.name, side)
+            for file in sorted(one for one in folder.rglob("*") if one.is_file() and not one.name.startswith(".")):
+                if file.suffix.lower() in PICTURES:
+                    yield LabelledPhoto(file, folder.name, side)
+                else:
+                    others[file.suffix.lower() or "no ending"] += 1
+    if others:
+        log.warning("left out %d files below %s that are no photos by their names (%s); photos are %s", others.total(),
+                    path, ", ".join(f"{count} × {ending}" for ending, count in others.most_common(5)),
+                    ", ".join(sorted(PICTURES)))
+
+
+def _refuse_both(sides: Sequence[Path], path: Path) -> None:
+    """`BadInput` where folders called train or val stand beside others that hold photos: which are classes?"""
+    others = [one for one in _folders(path) if one not in sides
+              and any(file.suffix.lower() in PICTURES for file in one.rglob("*"))] if sides else []
+    if others:
+        raise BadInput(f"{path} holds {others[0].name!r} beside {sides[0].name!r}: either all of its folders are "
+                       "classes, or all are sides with classes in them. Move one, or label the photos in a CSV")
 
 
 def _folders(path: Path) -> list[Path]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from catalogue.errors import BadInput
 from training.augmentation import augment
 from training.axes import fit_colours, fit_whitening, imprint
-from training.batches import Batch, Labelled, batches, size_at
+from training.batches import Batch, Labelled, batches, gathered_at, size_at
 from training.checkpoints import Row, load_checkpoint, save_checkpoint
 from training.distilling import Teacher
 from training.losses import Objective, class_weights
@@ -25,7 +25,7 @@ from training.optimizing import Averaged, make_optimizer, set_rate
 from training.parallel import Team
 from training.probing import probe
 from training.recipes import Recipe
-from training.sampling import epoch_order
+from training.sampling import epoch_order, views_of
 from vision.networks import CosineHead, Network
 
 log = logging.getLogger(__name__)
@@ -152,12 +152,13 @@ class Run:
     def __init__(self, network: Network, recipe: Recipe, data: Labelled, team: Team, teacher: Teacher | None) -> None:
         self.network, self.recipe, self.data, self.team, self.teacher = network, recipe, data, team, teacher
         self.optimizer = make_optimizer(network, recipe)
+        classes = len(np.unique(data.labels))
         weights = class_weights(recipe, data.labels, _classes(network.head))
-        self.objective = Objective(recipe, network.head, network.width, len(np.unique(data.labels)),
+        self.objective = Objective(recipe, network.head, network.width, classes,
                                    None if weights is None else weights.to(team.device))
         self.averaged = Averaged(network, recipe.ema) if recipe.ema else None
         self.bf16 = use_bf16(recipe.precision, team.device)
-        photos = (len(data.rows) if recipe.sampling == "natural" else len(np.unique(data.labels)) * recipe.views)
+        photos = len(data.rows) if recipe.sampling == "natural" else classes * views_of(recipe, data.labels)
         self.steps = math.ceil(photos / recipe.batch)
         self.pooled = compiled(network.pooled, recipe.compile, team.device)
         if teacher is not None:
@@ -184,10 +185,11 @@ class Run:
         set_mode(self.network, recipe, epoch)
         chosen = self._chosen(epoch)
         own = (batch[self.team.own(len(batch))] for batch in chosen)
+        shown = size_at(recipe, epoch)
         started, seen = time.perf_counter(), 0
         losses, right = torch.zeros(2, device=device)
-        for step, batch in enumerate(batches(self.data, own, size_at(recipe, epoch), device)):
-            loss, hits = self.step(batch, epoch, step, random)
+        for step, batch in enumerate(batches(self.data, own, gathered_at(recipe, shown), device)):
+            loss, hits = self.step(batch, epoch, step, random, shown)
             count = len(chosen[step])
             seen, losses, right = seen + count, losses + loss * count, right + hits
             # Reading the loss makes a GPU wait.
@@ -195,6 +197,9 @@ class Run:
                 watch(Step(epoch + 1, recipe.epochs, step + 1, len(chosen), float(losses) / seen,
                            seen / (time.perf_counter() - started)))
         loss_of_all, accuracy = float(losses) / seen, float(right) / seen
+        if not math.isfinite(loss_of_all):
+            raise BadInput(f"training diverged: the loss of epoch {epoch + 1} is no number; set a lower lr, a longer "
+                           "warmup, or clip=1")
         seconds = time.perf_counter() - started
         return {"epoch": epoch + 1, "loss": loss_of_all, "train_top1": accuracy, "photos_per_s": seen / seconds,
                 "seconds": seconds}
@@ -210,12 +215,13 @@ class Run:
             chosen.pop()
         return chosen
 
-    def step(self, batch: Batch, epoch: int, step: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Take one step; return the loss and how many photos' classes were right, both still on the device."""
+    def step(self, batch: Batch, epoch: int, step: int, random: torch.Generator, size: int) -> tuple[Tensor, Tensor]:
+        """Take one step on photos `size` pixels wide; return the loss and how many photos' classes were right, both
+        still on the device."""
         recipe, team = self.recipe, self.team
         progress = (epoch * self.steps + step) / (recipe.epochs * self.steps)
         set_rate(self.optimizer, recipe, min(progress, 1.0))
-        pixels = augment(batch.packed, recipe, random)
+        pixels = augment(batch.packed, recipe, random, size)
         draws = np.random.default_rng([recipe.seed, epoch, step])
         mixed = mix(pixels, recipe, draws) if recipe.mixup + recipe.cutmix else None
         pixels = (pixels if mixed is None else mixed[0]).contiguous(memory_format=torch.channels_last)

@@ -88,7 +88,7 @@ def _variants(packed: np.ndarray, rows: np.ndarray, how: str, seed: int) -> np.n
     random = torch.Generator().manual_seed(seed)
     found = np.empty((len(rows), *packed.shape[1:]), np.uint8)
     for start in range(0, len(rows), 256):
-        pixels = augment(torch.from_numpy(packed[rows[start:start + 256]]), strong, random)
+        pixels = augment(torch.from_numpy(packed[rows[start:start + 256]]), strong, random, packed.shape[1])
         found[start:start + 256, ..., :3] = pixels.clamp(0, 255).round().byte().permute(0, 2, 3, 1).numpy()
     found[..., 3] = 255  # where the ground of a moved photo lies is not known
     return found

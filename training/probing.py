@@ -65,7 +65,7 @@ def renditions(network: Network, recipe: Recipe, data: Labelled, device: torch.d
     for number in range(recipe.renditions):
         parts = []
         for batch in in_order(data, recipe.size, device):
-            pixels = (augment(batch.packed, recipe, random) if number
+            pixels = (augment(batch.packed, recipe, random, recipe.size) if number
                       else batch.packed[..., :3].permute(0, 3, 1, 2).float())
             with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 parts.append(network.stages(pixels.contiguous(memory_format=torch.channels_last)).half())

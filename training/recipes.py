@@ -22,13 +22,11 @@ CHOICES = {"pooling": POOLINGS, "head": ("cosine", "linear"), "loss": CLASS_LOSS
            "keep": ("last", "best"), "keep_by": ("auto", "loss", "accuracy", "macro_f1"),
            "compile": ("auto", "off", "default", "reduce-overhead", "max-autotune"),
            "precision": ("auto", "fp32", "bf16")}
-COUNTS = ("epochs", "views", "batch", "size", "group", "levels", "subcenters",
-          "renditions", "probe_batch")
+COUNTS = ("epochs", "batch", "size", "group", "levels", "subcenters", "renditions", "probe_batch")
 SHARES = ("background", "geometry", "light", "blur", "erase", "label_smoothing", "warmup", "margin", "margin_warmup",
           "mixup", "cutmix", "ema", "momentum", "dropout", "class_weights", "saturation", "hue")
-POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha",
-            "probe_lr")
-NOT_NEGATIVE = ("embedding", "colours", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr",
+POSITIVE = ("lr", "scale", "temperature", "distill_temperature", "mix_alpha", "probe_lr")
+NOT_NEGATIVE = ("views", "embedding", "colours", "loss_weight", "contrastive", "triplet_margin", "memory", "trunk_lr",
                 "weight_decay", "clip", "frozen", "size_from", "train_size", "distill", "probe", "whitening",
                 "patience", "rotation", "seed")
 
@@ -84,7 +82,7 @@ class Recipe:
     frozen: int = 0                 # epochs at first in which the trunk stays as it starts
     freeze_norms: bool = False      # the trunk's batch norms keep the statistics they start with
     epochs: int = 30
-    views: int = 8                  # photos drawn of each product in an epoch
+    views: int = 8                  # photos drawn of each class in a balanced epoch; 0: as many as there are on average
     batch: int = 64
     optimizer: str = "sgd"
     lr: float = 0.02                # at batch 64
@@ -240,7 +238,10 @@ def read_recipe(path: Path | None, changes: typing.Iterable[str] = ()) -> Recipe
     unknown = sorted(stated.keys() - kinds.keys())
     if unknown:
         raise BadInput(f"a recipe has no setting {unknown[0]!r}; it has {', '.join(kinds)}")
-    return replace(Recipe(), **{name: _as(kinds[name], name, value) for name, value in stated.items()})
+    found = {name: _as(kinds[name], name, value) for name, value in stated.items()}
+    if found.get("flip") is False:  # where left is not right, a mirror image is another thing in answers, too
+        found.setdefault("mirrored", False)
+    return replace(Recipe(), **found)
 
 
 def is_a(kind: Any, value: Any) -> bool:

@@ -1,5 +1,7 @@
 """Which photos an epoch sees: each once, or class-balanced: a product with one photo counts as one with twenty."""
 
+import math
+
 import numpy as np
 
 from training.recipes import Recipe
@@ -9,7 +11,14 @@ def epoch_order(recipe: Recipe, labels: np.ndarray, families: np.ndarray, seed: 
     """Return the rows of one epoch as the recipe samples them; labels and models are those of every photo (n,)."""
     if recipe.sampling == "natural":
         return natural_epoch(len(labels), seed, epoch)
-    return balanced_epoch(labels, families, recipe.views, recipe.group, seed, epoch)
+    return balanced_epoch(labels, families, views_of(recipe, labels), recipe.group, seed, epoch)
+
+
+def views_of(recipe: Recipe, labels: np.ndarray) -> int:
+    """How often a balanced epoch shows each class: as the recipe says, or so that it is as long as there are photos."""
+    if recipe.views:
+        return recipe.views
+    return math.ceil(len(labels) / len(np.unique(labels)) / recipe.group) * recipe.group
 
 
 def balanced_epoch(labels: np.ndarray, families: np.ndarray, views: int, group: int, seed: int,

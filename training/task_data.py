@@ -110,6 +110,9 @@ def read_data(entries: Sequence[LabelledPhoto], source: Source, classes: Sequenc
         raise BadInput(f"{', '.join(map(repr, sorted(strange)[:5]))} is no class of this task; its classes are "
                        f"{', '.join(known)}. Rename the label, or set `others = \"skip\"` under [data]")
     kept = [entry for entry in entries if entry.label in known]
+    if not kept:
+        raise BadInput(f"no photo is of a class of this task: labels are {', '.join(sorted(strange)[:10])}, classes "
+                       f"{', '.join(known)}; say what a label means under [data.labels], or change the classes")
     facts_of = read_facts([entry.path for entry in kept], cache, watch)
     whole, unreadable = [], []
     for entry in kept:

@@ -14,13 +14,13 @@ from training.recipes import Recipe, read_recipe
 SHIPPED = Path(__file__).parent / "tasks"
 KINDS = ("folders", "csv", "aihub", "catalogue")
 OTHERS = ("refuse", "skip")
-# What folders and columns call the sides that photos stand on. What is called a test is held out like any other.
-SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "val"}
+# What folders and columns call the sides that photos stand on.
+SIDES = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,40}")
 # What a task's recipe is before its file says anything: plain softmax regression on every photo once an epoch.
 DEFAULTS: dict[str, Any] = {
     "backbone": "mobilenet_v2", "head": "linear", "loss": "ce", "metric": "none", "contrastive": 0.0, "group": 1,
-    "views": 1, "sampling": "natural", "size": 128, "epochs": 12, "batch": 32, "optimizer": "adamw", "lr": 1e-3,
+    "views": 0, "sampling": "natural", "size": 128, "epochs": 12, "batch": 32, "optimizer": "adamw", "lr": 1e-3,
     "trunk_lr": 0.5, "weight_decay": 0.05,
     "label_smoothing": 0.1, "background": 0.0, "geometry": 0.4, "light": 0.5, "blur": 0.1, "erase": 0.1,
 }

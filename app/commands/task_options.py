@@ -73,20 +73,31 @@ def under_classes(entries: "list[LabelledPhoto]", found: "Task", data: Path | No
 
 
 def to_measure(stores: Stores, found: "Task", release: "Published", data: Path | None) -> "list[LabelledPhoto]":
-    """The photos to measure a release on: those held out by their source, all of a folder that parts none, and of the
-    task's own photos those that its training held out."""
+    """The photos to measure a release on: those held out by their source, those that its training held out of its own
+    photos, and all of another folder that parts none."""
     from training.classify import measured_on
-    from training.labelled import LabelledPhoto
+    from training.labelled import LabelledPhoto as Photo
     entries = labelled(stores, found, data)
     held = [one for one in entries if one.side == "val"]
-    if held or data is not None:
-        return under_classes(held or entries, found, data)
-    photos = _read(stores, found, entries)
-    if measured_on(photos, photos.rows("val")) != release.manifest.get("data"):
+    if held:
+        return under_classes(held, found, data)
+    try:
+        photos = _read(stores, found, entries)
+    except BadInput:  # not as photos to train on must be
+        if data is None:
+            raise
+        return under_classes(entries, found, data)
+    own = measured_on(photos, photos.rows("val")) == release.manifest.get("data")
+    if data is not None and not own:
+        return under_classes(entries, found, data)
+    if data is not None:
+        click.echo(f"{release.name} was trained on these photos: only those that its training held out are measured.",
+                   err=True)
+    elif not own:
         click.echo(f"The photos of the task {found.name} are not those that {release.name} was trained with: some that "
                    "are held out now may have been trained on.", err=True)
     chosen = [photos.photos[row] for row in photos.rows("val")]
-    return [LabelledPhoto(one.path, photos.classes[one.label], one.side, one.box) for one in chosen]
+    return [Photo(one.path, photos.classes[one.label], one.side, one.box) for one in chosen]
 
 
 def catalogue_rows(stores: Stores) -> Any:

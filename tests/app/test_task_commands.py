@@ -136,7 +136,9 @@ def test_evaluating_matches_folders_by_name(made: dict[str, Any], run: Callable[
     served = embedder.embed(images).logits.argmax(1)
     assert said["correct"] == int((served == 2).sum()) and said["accuracy"] == said["correct"] / 12
     assert said["balanced_accuracy"] == said["accuracy"]
-    assert "correct / total" in run("evaluate", "shapes", "--data", shapes)[1]
+    _, out, said = run("evaluate", "shapes", "--data", shapes)  # those it was trained on are left out
+    assert "correct / total" in out and "those that its training held out" in said
+    assert json.loads(run("evaluate", "shapes", "--data", shapes, "--json")[1])["photos"] < 10
     own = json.loads(run("evaluate", "shapes", "--json")[1])  # without --data: what training held out
     assert own["photos"] == stores_of_home.releases.open(made["release"]).manifest["measures"]["photos"] < 10
     (tmp_path / "star").mkdir()

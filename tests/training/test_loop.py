@@ -126,6 +126,11 @@ def test_the_average_follows_the_weights() -> None:
     assert 1 < averaged.module.weight.item() < 3
 
 
+def test_a_training_that_diverges_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="diverged: the loss of epoch 1 is no number; set a lower lr"):
+        trained(replace(TINY, lr=1e30, clip=0.0), tmp_path / "checkpoint.pt")
+
+
 def test_the_size_grows_to_the_whole() -> None:
     recipe = Recipe(size=128, size_from=64, epochs=9)
     sizes = [size_at(recipe, epoch) for epoch in range(9)]

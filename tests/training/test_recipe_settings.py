@@ -12,7 +12,7 @@ from torch import nn
 
 from catalogue.errors import BadInput
 from training.augmentation import augment
-from training.batches import Labelled
+from training.batches import Labelled, shrunk
 from training.loop import Row, fit, saved_epoch, worn_out
 from training.losses import Objective, class_weights
 from training.optimizing import make_optimizer, rate_at
@@ -50,7 +50,7 @@ def test_a_file_says_each_setting_in_its_own_kind(tmp_path: Path, wrong: str) ->
     with pytest.raises(BadInput, match=r"recipe: \w+ must be a"):
         read_recipe(tmp_path / "r.toml")
     (tmp_path / "r.toml").write_text('lr = 1\nflip = false\nepochs = "3"')
-    assert read_recipe(tmp_path / "r.toml") == replace(Recipe(), lr=1.0, flip=False, epochs=3)
+    assert read_recipe(tmp_path / "r.toml") == replace(Recipe(), lr=1.0, flip=False, mirrored=False, epochs=3)
 
 
 def test_other_weights_under_the_same_path_are_another_training(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_colours_turn_and_fade_but_keep_their_brightness() -> None:
     random = torch.Generator().manual_seed(0)
     brightness = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     for changes in ({"saturation": 1.0}, {"hue": 1.0}):
-        found = augment(packed, replace(STILL, **changes), random)
+        found = augment(packed, replace(STILL, **changes), random, packed.shape[1])
         assert torch.allclose((found * brightness).sum(1), torch.tensor(113.81), atol=1.5)
         red_most = found[:, 0].mean((1, 2)) >= found[:, 2].mean((1, 2)) - 0.5
         assert red_most.all() == ("saturation" in changes)
@@ -190,13 +190,22 @@ def test_colours_turn_and_fade_but_keep_their_brightness() -> None:
 
 def test_rotation_turns_without_any_other_geometry() -> None:
     packed = torch.randint(0, 256, (8, 16, 16, 4), dtype=torch.uint8)
-    same, turned = (augment(packed, replace(STILL, rotation=degrees), torch.Generator().manual_seed(0))
+    same, turned = (augment(packed, replace(STILL, rotation=degrees), torch.Generator().manual_seed(0), 16)
                     for degrees in (0, 30))
     assert not torch.equal(same, turned)
     middle = torch.zeros(8, 17, 17, 4, dtype=torch.uint8)
     middle[:, 8, 8] = 255
-    found = augment(middle, replace(STILL, rotation=30), torch.Generator().manual_seed(0))
+    found = augment(middle, replace(STILL, rotation=30), torch.Generator().manual_seed(0), 17)
     assert (found[:, :, 8, 8] > 250).all()
+
+
+def test_parts_of_larger_photos_stay_sharp() -> None:
+    stripes = torch.zeros(64, 64, 64, 4, dtype=torch.uint8)
+    stripes[:, :, torch.arange(64) // 2 % 2 == 1] = 255
+    contrast = [augment(packed, replace(STILL, crop=0.5), torch.Generator().manual_seed(0), 48)[:, 0].std(2).mean()
+                for packed in (stripes, shrunk(stripes, 48))]
+    assert contrast[0] > 1.1 * contrast[1]
+    assert augment(stripes, STILL, torch.Generator(), 48).shape == (64, 3, 48, 48)  # whole ones are shrunk
 
 
 @pytest.mark.parametrize("least", [0.25, 0.9])
@@ -204,7 +213,7 @@ def test_crops_show_upright_parts_of_a_photo_and_no_less_than_stated(least: floa
     ramp = torch.arange(64, dtype=torch.float32) * 4
     packed = torch.zeros(200, 64, 64, 4)
     packed[..., 0], packed[..., 1] = ramp, ramp[:, None]
-    found = augment(packed.to(torch.uint8), replace(STILL, crop=least), torch.Generator().manual_seed(0))
+    found = augment(packed.to(torch.uint8), replace(STILL, crop=least), torch.Generator().manual_seed(0), 64)
     across, down = found[:, 0, 32], found[:, 1, :, 32]           # what stands along a line of each
     assert (found[:, 0].std(1) < 0.01).all() and (found[:, 1].std(2) < 0.01).all()
     width, height = (across[:, -1] - across[:, 0]) / 252, (down[:, -1] - down[:, 0]) / 252

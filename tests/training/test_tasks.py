@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -19,11 +20,12 @@ from training.aihub import parse_json, parse_xml
 from training.fitting import Fitted, Plan, measures_of, packed_photos
 from training.folds import draw, folds_of, hold_out, joined_groups
 from training.grid import read_grid
-from training.guard import fit_guard, threshold_for
+from training.guard import Shown, fit_guard, logits_of, threshold_for
 from training.labelled import load, whole_box
 from training.multiplying import multiplied, plan, read_multiply
 from training.pixels import pack_images, sweep_pixels
 from training.recipes import Recipe, read_recipe
+from training.sampling import epoch_order
 from training.shipped_tasks import install_task, shipped
 from training.starting import new_network
 from training.task_data import Facts, TaskData, TaskPhoto, read_data
@@ -173,6 +175,54 @@ def test_folders_give_sides_or_a_part_is_held_out(tmp_path: Path, monkeypatch: p
         load(Source(), tmp_path / "cache")
 
 
+def test_a_test_set_is_left_out_where_others_are_held_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for at, (side, count) in enumerate((("train", 4), ("test", 3), ("val", 2))):
+        folder_of(tmp_path / side, {"a": count, "b": count}, first=10 * at)
+        found = load(Source(), tmp_path)
+        held = [one.path.parts[-3] for one in found if one.side == "val"]
+        assert held == {"train": [], "test": ["test"] * 6, "val": ["val"] * 4}[side]
+    assert len(found) == 12 and "6 photos called a test are left out" in caplog.text
+
+
+def test_what_is_no_photo_is_counted_and_sides_are_not_classes(tmp_path: Path,
+                                                               caplog: pytest.LogCaptureFixture) -> None:
+    folder = folder_of(tmp_path, {"cat": 2, "dog": 2})
+    for name in ("bird/0.bmp", "bird/1.bmp", "dog/.DS_Store"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    assert {one.label for one in load(Source(), folder)} == {"cat", "dog"}
+    assert "left out 2 files" in caplog.text and "2 × .bmp" in caplog.text
+    folder_of(folder, {"train": 2})
+    with pytest.raises(BadInput, match="'cat' beside 'train'"):
+        load(Source(), folder)
+
+
+def test_labels_that_are_all_no_class_are_named(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "photos", {"boot": 2, "runner": 2})
+    with pytest.raises(BadInput, match="labels are boot, runner, classes heels, sandals; say what a label means"):
+        read_data(load(Source(), folder), Source(others="skip"), ("heels", "sandals"), tmp_path / "cache")
+
+
+def test_a_guard_is_fitted_without_photos_that_are_gone(caplog: pytest.LogCaptureFixture) -> None:
+    def opened(name: str) -> Image.Image:
+        if name == "gone":
+            raise NotFound("there is no photo gone")
+        return Image.new("RGB", (20, 20))
+
+    recipe = recipe_of(Task("mine"), None, ["backbone=cnn3", "size=32"])
+    network = new_network(recipe, 2).eval()
+    found = logits_of(network, recipe.preprocessing, Shown(["a", "gone", "b"], opened), torch.device("cpu"))
+    assert found.shape == (2, 2) and "1 of 3 photos cannot be read" in caplog.text
+
+
+def test_a_balanced_epoch_is_as_long_as_there_are_photos_and_no_mirror_image_is_asked_without_flips() -> None:
+    recipe = recipe_of(Task("mine"), None, ["sampling=balanced", "flip=false"])
+    labels = np.repeat([0, 1], [30, 5])
+    order = epoch_order(recipe, labels, labels, 0, 0)
+    assert np.bincount(labels[order]).tolist() == [18, 18] and not recipe.mirrored
+    assert recipe_of(Task("mine"), None, ["flip=false", "mirrored=true"]).mirrored
+
+
 def test_a_class_of_which_nothing_is_held_out_is_named_with_the_reason(
         tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     folder_of(tmp_path / "sides" / "train", {"a": 3, "b": 3})
@@ -251,13 +301,13 @@ def test_labels_of_ai_hub_keep_to_their_side(tmp_path: Path) -> None:
         (tmp_path / side / "라벨링데이터" / "리조트" / "1.json").write_text(json.dumps(KFASHION), encoding="utf-8")
         (tmp_path / side / "원천데이터" / "리조트" / "1.jpg").write_bytes(encoded(picture(len(side))))
     said = [(one.path.relative_to(tmp_path).parts[0], one.side) for one in load(Source(kind="aihub"), tmp_path)]
-    assert said == [("Test", "val"), ("Training", "train"), ("Validation", "val")]
+    assert said == [("Training", "train"), ("Validation", "val")]  # a test is not asked here
     training = tmp_path / "Training" / "원천데이터" / "리조트" / "1.jpg"
     (tmp_path / "more" / "리조트").mkdir(parents=True)
     (tmp_path / "more" / "리조트" / "1.jpg").write_bytes(training.read_bytes())
-    assert load(Source(kind="aihub"), tmp_path)[1].path == training  # that is nearer
+    assert load(Source(kind="aihub"), tmp_path)[0].path == training  # that is nearer
     training.rename(training.with_name("2.jpg"))
-    assert load(Source(kind="aihub"), tmp_path)[1].path.parts[-3] == "more"  # of no side, so of any
+    assert load(Source(kind="aihub"), tmp_path)[0].path.parts[-3] == "more"  # of no side, so of any
     (tmp_path / "more" / "리조트" / "1.png").write_bytes(encoded(picture(1), "PNG"))
     with pytest.raises(BadInput, match=r"1\.json may mean .*1\.jpg or .*1\.png"):
         load(Source(kind="aihub"), tmp_path)

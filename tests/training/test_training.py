@@ -61,7 +61,7 @@ def test_an_epoch_is_balanced_and_repeatable() -> None:
 def test_augmentation_at_zero_strength_changes_nothing() -> None:
     packed = torch.randint(0, 256, (3, 16, 16, 4), dtype=torch.uint8)
     off = replace(Recipe(), background=0, geometry=0, light=0, blur=0, erase=0, flip=False)
-    assert torch.equal(augment(packed, off, torch.Generator()), packed[..., :3].permute(0, 3, 1, 2).float())
+    assert torch.equal(augment(packed, off, torch.Generator(), 16), packed[..., :3].permute(0, 3, 1, 2).float())
 
 
 def test_augmentation_keeps_hue_apart() -> None:
@@ -70,7 +70,7 @@ def test_augmentation_keeps_hue_apart() -> None:
     strong = replace(Recipe(), background=0, geometry=0, light=1, blur=1, erase=0)
     random = torch.Generator().manual_seed(0)
     for packed, main, other in ((red, 0, 2), (blue, 2, 0)):
-        found = augment(torch.from_numpy(packed), strong, random).mean((2, 3))
+        found = augment(torch.from_numpy(packed), strong, random, packed.shape[1]).mean((2, 3))
         assert (found[:, main] > found[:, other]).all()
 
 
@@ -80,7 +80,7 @@ def test_only_the_ground_is_replaced() -> None:
     shoe[..., 3] = foreground(shoe[0, ..., :3])
     assert (shoe[0, 10:20, 8:24, 3] == 255).all() and (shoe[0, :5, :, 3] == 0).all()
     only = replace(Recipe(), background=1, geometry=0, light=0, blur=0, erase=0, flip=False)
-    found = augment(torch.from_numpy(shoe), only, torch.Generator().manual_seed(3))[0]
+    found = augment(torch.from_numpy(shoe), only, torch.Generator().manual_seed(3), shoe.shape[1])[0]
     assert torch.equal(found[:, 12:18, 10:22], torch.tensor([200.0, 40, 40]).view(3, 1, 1).expand(3, 6, 12))
     assert (found[:, :5] - 255).abs().mean() > 5
 
