@@ -26,7 +26,7 @@ lint: install
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-# Render the demo's pictures again, byte for byte.
+# Render again whichever of the demo's pictures are missing: byte for byte, on the same libraries and processor.
 pictures: install
 	$(RUN) -m demo.pictures
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
@@ -48,11 +49,24 @@ def start_command(arguments: Sequence[str]) -> Running:
 
 
 def due_shops(session: Session, at: datetime) -> list[Shop]:
-    """Shops that are to be crawled now: by their schedule, or because a crawl of theirs was cut off."""
+    """Shops that are to be crawled now: by their schedule, or because a crawl of theirs was cut off.
+
+    While a shop is crawled, by whomever, no other of its host is due. Whichever has waited longest comes first, so that
+    one that is due again and again keeps no other from its turn.
+    """
     latest = select(func.max(CrawlRun.id)).group_by(CrawlRun.shop_id)
     runs = {run.shop_id: run for run in session.scalars(select(CrawlRun).where(CrawlRun.id.in_(latest)))}
-    return [shop for shop in session.scalars(select(Shop).where(~Shop.paused).order_by(Shop.id))
-            if _is_due(shop, runs.get(shop.id), at)]
+    shops = session.scalars(select(Shop).order_by(Shop.id)).all()
+    asked = {host_of(shop) for shop in shops
+             if (run := runs.get(shop.id)) is not None and run.holder and at - run.beat_at <= SILENT}
+    due = [shop for shop in shops
+           if not shop.paused and host_of(shop) not in asked and _is_due(shop, runs.get(shop.id), at)]
+    return sorted(due, key=lambda shop: runs[shop.id].beat_at if shop.id in runs else shop.created_at)
+
+
+def host_of(shop: Shop) -> str:
+    """The host that a crawl of the shop asks, with its port: what has a pace."""
+    return urlsplit(shop.url).netloc
 
 
 def _is_due(shop: Shop, run: CrawlRun | None, at: datetime) -> bool:
@@ -78,6 +92,7 @@ class Schedule:
     clock: Callable[[], datetime] = now
     codes: set[int] = field(default_factory=set)
     _jobs: dict[str, Running] = field(default_factory=dict)
+    _hosts: dict[str, str] = field(default_factory=dict)
     _resting: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -129,7 +144,10 @@ class Schedule:
         with Session(self.stores.readers, expire_on_commit=False) as session:
             due = due_shops(session, at)
         for shop in due:
-            if sum(name.startswith("crawl ") for name in self._jobs) < self.stores.settings.crawls_at_once:
+            # Those just started may not stand in the catalogue yet.
+            hosts = [self._hosts[name] for name in self._jobs if name in self._hosts]
+            if len(hosts) < self.stores.settings.crawls_at_once and host_of(shop) not in hosts:
+                self._hosts[f"crawl {shop.name}"] = host_of(shop)
                 self._start(f"crawl {shop.name}", ["crawl", "--", str(shop.id)], at)
         if not any(name in self._jobs for name in (ADD, RETRAIN)):
             if not self._rests(RETRAIN, at) and self._retrain_is_due(at):

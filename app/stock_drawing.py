@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from functools import cache, lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -13,6 +14,9 @@ LONGEST = 1600
 CROP = 200
 GAP = 8
 MOST_WORDS = 200  # characters of a line, before it is made to fit
+# Fonts with letters that Pillow's own lacks, by the names of their files; those that are installed help out.
+OTHER_FONTS = ("DejaVuSans.ttf", "NotoSansCJK-Regular.ttc", "NotoSansKR-Regular.otf", "NanumGothic.ttf", "malgun.ttf",
+               "AppleSDGothicNeo.ttc", "unifont.otf")
 
 
 def draw_stock(question: Question, answer: StockAnswer) -> bytes:
@@ -62,12 +66,40 @@ def _draw_slot(pen: ImageDraw.ImageDraw, box: Sequence[float], colour: tuple[int
     edges = (left + 1, top + 1, max(left + 2, right - 2), max(top + 2, bottom - 2))
     pen.rectangle(edges, outline=colour, width=width)
     size = max(10, min(18, round((right - left) / 9)))
-    font = ImageFont.load_default(size)
     for number, told in enumerate(words):
-        line = " ".join(told.split())[:MOST_WORDS]  # of a title that a shop wrote
+        font, line = _lettered(" ".join(told.split())[:MOST_WORDS], size)  # of a title that a shop wrote
         while len(line) > 3 and pen.textlength(line, font=font) > right - left - 3 * width - 6:
             line = line[:-2] + "…"
         place = (left + width + 2, top + width + 2 + number * (size + 5))
         pen.rectangle((place[0] - 2, place[1] - 1, place[0] + pen.textlength(line, font=font) + 4,
                        place[1] + size + 4), fill=colour)
         pen.text((place[0] + 1, place[1]), line, fill="white", font=font)
+
+
+def _lettered(line: str, size: int) -> tuple[ImageFont.FreeTypeFont, str]:
+    """The first font that has all letters of a line; where none has, Pillow's own, with ? for those that it lacks."""
+    letters = set(line) - {" ", "…"}
+    for name in ("", *OTHER_FONTS):
+        font = _font(name, size)
+        if font is not None and not any(_lacks(name, size, letter) for letter in letters):
+            return font, line
+    own = _font("", size)
+    assert own is not None
+    return own, "".join("?" if letter in letters and _lacks("", size, letter) else letter for letter in line)
+
+
+@cache
+def _font(name: str, size: int) -> ImageFont.FreeTypeFont | None:
+    try:
+        font = ImageFont.truetype(name, size) if name else ImageFont.load_default(size)
+    except OSError:
+        return None
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+@lru_cache(10_000)
+def _lacks(name: str, size: int, letter: str) -> bool:
+    """Whether a font draws for a letter what it draws for one that nobody has."""
+    font = _font(name, size)
+    return font is None or bytes(font.getmask(letter)) == bytes(font.getmask("\U0010fffd"))

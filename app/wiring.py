@@ -83,6 +83,8 @@ def migrate(database: Engine) -> None:
 def runtime_name(settings: Settings) -> str:
     """What computes embeddings: as set, or a GPU where torch sees one, else OpenVINO, else torch on the CPU."""
     if settings.runtime != "auto":
+        if settings.runtime == "cuda":
+            _check_gpu("SOLESEARCH_RUNTIME")
         return settings.runtime
     if importlib.util.find_spec("torch") is not None:
         import torch
@@ -104,8 +106,18 @@ def training_device(settings: Settings) -> str:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     if settings.device != "auto":
+        if settings.device.startswith("cuda"):
+            _check_gpu("SOLESEARCH_DEVICE")
         return settings.device
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _check_gpu(setting: str) -> None:
+    if importlib.util.find_spec("torch") is not None:
+        import torch
+        if torch.cuda.is_available():
+            return
+    raise BadInput(f"{setting} asks for a GPU, but torch sees none here; set it to auto or cpu, or see to the driver")
 
 
 def embedder_of(stores: Stores, network: Published, batch: int = 32) -> "Embedder":

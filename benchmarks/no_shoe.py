@@ -3,10 +3,11 @@
     python -m benchmarks.no_shoe --release RELEASE [--photos DIR] [--others DIR] [--json]
 
 RELEASE is one of the task `garment`, in SOLESEARCH_DATA_DIR. DIR holds a `products.csv`; without it
-SOLESEARCH_TEST_PHOTOS/shoes is used. Of each set of shoes the threshold is fitted to one half of the photos, as
-`task install` fits it to a catalogue, and the other half is asked, five times; and it is fitted to the demo's studio
-pictures and asked about its street pictures. `--others` is a labelled folder of garments that training did not see;
-without it SOLESEARCH_TEST_PHOTOS/garment/val. Intervals are 95 % (Wilson), of the photos asked once.
+SOLESEARCH_TEST_PHOTOS/shoes is used. Of each set of shoes (`sideviews` and `farfetch`; where there is neither, all of
+them) the threshold is fitted to one half of the photos, as `task install` fits it to a catalogue, and the other half is
+asked, five times; and it is fitted to the demo's studio pictures and asked about its street pictures. `--others` is a
+folder of garments that training did not see, one subfolder a class; without it `garment/val` beside DIR. Intervals are
+95 % (Wilson), of the photos asked once.
 """
 
 import argparse
@@ -41,7 +42,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     photos = options.photos or photo_folder(parser)
-    found = measure(options.release, photos, options.others or photos.parent / "garment" / "val")
+    others = options.others or photos.parent / "garment" / "val"
+    if not others.is_dir():
+        parser.error(f"{others} is no folder; name one of garments, a subfolder a class, with --others")
+    found = measure(options.release, photos, others)
     for row in found:
         print(f"{row['shoes']:24} {row['rule']:16} shoes denied {row['denied']:.4f} "
               f"[{row['low']:.4f}–{row['high']:.4f}] of {row['photos']}; "
@@ -61,7 +65,7 @@ def measure(release: str, photos: Path, others: Path) -> list[dict[str, Any]]:
     strange = chances(task, [path for folder in sorted(others.iterdir()) if folder.name != label
                              for path in sorted(folder.iterdir())])
     rows = []
-    for name in SETS:
+    for name in sets_of(photos):
         said = chances(task, paths_of(photos, name))
         orders = [np.random.default_rng(seed).permutation(said) for seed in range(DRAWS)]
         halves = [(order[:len(said) // 2, shoe], order[len(said) // 2:, shoe]) for order in orders]
@@ -70,6 +74,12 @@ def measure(release: str, photos: Path, others: Path) -> list[dict[str, Any]]:
     rows += [_by_threshold("demo, studio → street", [(studio[:, shoe], street[:, shoe])], strange[:, shoe], allowed),
              _likeliest("demo street", street, strange, shoe)]
     return rows
+
+
+def sets_of(folder: Path) -> list[str]:
+    """The sets of shoes to ask about: those of the published figures, or whichever the folder has."""
+    found = dict.fromkeys(row.set for row in read_products(folder))
+    return [name for name in SETS if name in found] or list(found)
 
 
 def paths_of(folder: Path, name: str) -> list[Path]:

@@ -1,13 +1,14 @@
 """Recall on public sets by their standard protocols, beside a colour histogram, to compare with what is published.
 
     python -m benchmarks.public --set sop|inshop|zappos --folder DIR --network RELEASE [--json]
-    python -m benchmarks.public --set sop|inshop|zappos --folder DIR [--recipe FILE] [--change NAME=VALUE …] [--json]
+    python -m benchmarks.public --set sop|inshop|zappos --folder DIR [--recipe FILE] [--change NAME=VALUE …]
+        [--data DIR] [--json]
 
 DIR is the set as its authors hand it out, unpacked. The first form measures a network release of SOLESEARCH_DATA_DIR,
-the second trains one on the set's train side before. A query is right at k if one of the k nearest *photos* shows its
-product; itself never counts. Of a tie, the right photo comes last. UT-Zappos50K has no retrieval protocol and mostly
-one photo a product: there, photos of one model in several colours are to find each other. Intervals are 95 %, by
-bootstrap over products.
+the second trains one on the set's train side before, in a folder of its own (--data, or public-SET below that one). A
+query is right at k if one of the k nearest *photos* shows its product; itself never counts. Of a tie, the right photo
+comes last. UT-Zappos50K has no retrieval protocol and mostly one photo a product: there, photos of one model in several
+colours are to find each other. Intervals are 95 %, by bootstrap over products.
 """
 
 import argparse
@@ -25,6 +26,7 @@ from app.settings import read_settings
 from app.wiring import Stores, embedder_of, open_stores, training_device
 from benchmarks.baselines import histograms
 from benchmarks.command_line import say_epochs
+from benchmarks.own_stores import own_stores
 from benchmarks.snapshots import snapshot_of
 from catalogue.errors import BadInput, BadPhoto, SoleSearchError
 from catalogue.photos import read_image
@@ -53,7 +55,9 @@ def main() -> None:
 
 def _measured(options: argparse.Namespace) -> None:
     photos = read_public(options.layout, options.folder)
-    stores = open_stores(read_settings())
+    settings = read_settings()
+    stores = open_stores(settings) if options.network else own_stores(
+        options.data or settings.data_dir / f"public-{options.layout}", settings.threads)
     name = options.network or trained(stores, photos, read_recipe(options.recipe, options.changes), options.layout)
     found = measure(embedder_of(stores, stores.releases.open(name)), photos, RANKS[options.layout],
                     by_model=options.layout == "zappos")
@@ -151,6 +155,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--network", metavar="RELEASE")
     parser.add_argument("--recipe", type=Path)
     parser.add_argument("--change", dest="changes", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--data", type=Path)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.network and (options.recipe or options.changes):

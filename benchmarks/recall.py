@@ -62,7 +62,8 @@ def compare(stores: Stores, rows: Sequence[ProductPhotoRow], recipe: Recipe, fol
         name = train(snapshot, blind(recipe), stores.photos, stores.releases, stores.runs,
                      training_device(stores.settings), Watch(step=say_epochs(f"fold {fold + 1}/{folds} ")))
         embedder = embedder_of(stores, stores.releases.open(name))
-        trained = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])
+        vectors = embed_photos(stores.photos, embedder, [row.sha256 for row in rows])
+        trained = np.stack([vectors[row.sha256] for row in rows])
         parts.append(hits_of(trained, products, groups, asked))
     hits["trained, unseen products"] = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
     return {name: retrieval(found, labels).as_dict() for name, (found, labels) in hits.items()}

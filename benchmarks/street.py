@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 from sqlalchemy.orm import Session
 
+from app.commands.indexing import open_whole
 from app.settings import read_settings
 from app.wiring import embedder_of, network_of, open_stores
 from benchmarks.baselines import before_training, histograms, table
 from catalogue.imports import labelled_photos
 from catalogue.photos import read_image
 from index.evaluate import evaluate_queries
-from index.gallery import read_gallery
 from training.recipes import Recipe
 
 DEMO = Path(__file__).parents[1] / "demo" / "photos"
@@ -45,7 +45,7 @@ def measure(folder: Path, sets: list[str]) -> dict[str, Any]:
     stores = open_stores(read_settings())
     index = stores.releases.live("index")
     embedder = embedder_of(stores, network_of(stores, index))
-    gallery, _ = read_gallery(index.folder)
+    gallery = open_whole(stores, index)
     with Session(stores.readers) as session:
         labelled, _ = labelled_photos(session, folder, sets)
     known = [(product, path) for product, path in labelled if product in gallery.product_row]

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from catalogue.errors import BadInput, NotFound
 from catalogue.files import lock, new_folder, sweep_partial
+from catalogue.photos import facts
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.tables import PhotoSplit
 
@@ -127,6 +128,23 @@ def near_duplicate_groups(rows: Sequence[ProductPhotoRow]) -> dict[str, str]:
                     low, high = sorted((root(one.sha256), root(other.sha256)))
                     parent[high] = low
     return {row.sha256: root(row.sha256) for row in rows}
+
+
+class Copies:
+    """The photos of a catalogue, to tell whether another photo is one of them or a near-duplicate of its product's."""
+
+    def __init__(self, rows: Sequence[ProductPhotoRow]) -> None:
+        self._names = {row.sha256 for row in rows}
+        self._hashes: dict[int, list[int]] = defaultdict(list)
+        for row in rows:
+            self._hashes[row.product_id].append(int(row.dhash, 16))
+
+    def has(self, product: int, data: bytes) -> bool:
+        """Whether a photo's bytes are a catalogue photo's, or look like one of this product; `BadPhoto` if no photo."""
+        found = facts(data)
+        return found.sha256 in self._names or any(
+            (int(found.dhash, 16) ^ other).bit_count() <= NEAR_DUPLICATE_BITS
+            for other in self._hashes.get(product, ()))
 
 
 def assign_splits(rows: Sequence[ProductPhotoRow], groups: dict[str, str], known: dict[str, str],

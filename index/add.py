@@ -1,26 +1,22 @@
 """Adding to an index without building it anew: what the catalogue has and it lacks, as a segment beside it."""
 
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from catalogue.errors import BadPhoto, NotFound
 from catalogue.files import lock
 from catalogue.gallery_items import merged, note_changes, register
 from catalogue.photos import PhotoStore
 from catalogue.queries import ProductPhotoRow, product_photos
 from catalogue.releases import Published, Releases
-from index.build import gallery_of
+from index.build import embed_photos, gallery_of
 from index.gallery import read_gallery, read_shown
 from vision.embedder import Embedder
 
-log = logging.getLogger(__name__)
 MOST_SEGMENTS = 8
 
 
@@ -54,7 +50,7 @@ def add(database: Engine, store: PhotoStore, releases: Releases, index: Publishe
         vectors = _known_vectors(held, {row.sha256 for row in lacking}, fold)
         missing = sorted({row.sha256 for row in lacking} - vectors.keys())
         if missing:
-            vectors.update(_embedded(store, embedder(), missing, watch))
+            vectors.update(embed_photos(store, embedder(), missing, watch))
         fresh = [row for row in lacking if row.sha256 in vectors]
         if not fresh:
             return Added(0, None, len(lacking))
@@ -114,24 +110,3 @@ def _known_vectors(held: list[_Held], wanted: set[str], every_segment: bool) -> 
             vectors = read_gallery(part.folder)[0].vectors
             found.update((str(part.photos[row]), vectors[row]) for row in chosen)
     return found
-
-
-def _embedded(store: PhotoStore, embedder: Embedder, names: list[str],
-              watch: Callable[[int, int], None] | None) -> dict[str, np.ndarray]:
-    """The vectors of stored photos, by photo; one that cannot be read is left out."""
-    read: list[str] = []
-
-    def images() -> Iterator[Image.Image]:
-        for done, name in enumerate(names):
-            try:
-                image = store.image(name)
-            except (BadPhoto, NotFound) as error:
-                log.warning("left waiting: %s", error)
-                continue
-            read.append(name)
-            yield image
-            if watch is not None:
-                watch(done + 1, len(names))
-
-    vectors = [vector for part in embedder.stream(images()) for vector in part.vectors]
-    return dict(zip(read, vectors, strict=True))

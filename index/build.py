@@ -1,14 +1,17 @@
 """Building an index release: every product photo through the serving embedder into a measured gallery."""
 
-from collections.abc import Callable, Iterator, Mapping
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 import numpy as np
-from PIL import Image
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from catalogue.errors import NotFound
+from catalogue.errors import BadPhoto, NotFound
 from catalogue.gallery_items import note_changes, register
 from catalogue.photos import PhotoStore
 from catalogue.queries import ProductPhotoRow, product_photos
@@ -22,12 +25,16 @@ from index.gallery import Gallery
 from index.kinds import AUTO, EXACT_TO, chosen_kind
 from vision.embedder import Embedder
 
+log = logging.getLogger(__name__)
+READERS = min(8, os.cpu_count() or 1)
+
 
 def build(database: Engine, store: PhotoStore, releases: Releases, network: Published, embedder: Embedder,
           sides: Mapping[str, str], watch: Callable[[int, int], None] | None = None, kind: str = AUTO,
           exact_to: int = EXACT_TO) -> str:
     """Embed the whole catalogue and publish the index; return its name. Nothing becomes live by it.
 
+    Photos that cannot be read are left out with a warning; `index add` tries them again.
     `sides` maps a photo's sha256 to its side in the snapshot the network was trained on. `watch(done, total)` hears
     of progress. `kind` is one of `index.kinds.KINDS`; `auto` is exact up to `exact_to` photos. A build that is killed
     leaves nothing but a folder that the next build sweeps.
@@ -38,9 +45,11 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
             ids = register(session, [(row.product_id, row.sha256) for row in rows])
         if not rows:
             raise NotFound("the catalogue has no photos to index; crawl a shop or `solesearch catalogue import` first")
-        names = list(dict.fromkeys(row.sha256 for row in rows))
-        vectors = embed_photos(store, embedder, names, watch)
-        gallery = gallery_of(rows, ids, dict(zip(names, vectors, strict=True)), sides)
+        vectors = embed_photos(store, embedder, list(dict.fromkeys(row.sha256 for row in rows)), watch)
+        rows = [row for row in rows if row.sha256 in vectors]
+        if not rows:
+            raise NotFound("none of the catalogue's photos can be read; `solesearch catalogue verify` says more")
+        gallery = gallery_of(rows, ids, vectors, sides)
         made = gallery.write(draft.folder, chosen_kind(kind, len(gallery.ids), exact_to))
         decision = calibrate(store, embedder, gallery)
         again = asked_again(store, embedder, gallery, held_out_rows(gallery, MOST_AGAIN))
@@ -62,15 +71,29 @@ def calibrate(store: PhotoStore, embedder: Embedder, gallery: Gallery) -> Decisi
 
 
 def embed_photos(store: PhotoStore, embedder: Embedder, names: list[str],
-                 watch: Callable[[int, int], None] | None = None) -> np.ndarray:
-    """Return the embeddings (n, d) of stored photos."""
-    def images() -> Iterator[Image.Image]:
-        for done, name in enumerate(names):
-            yield store.image(name)
-            if watch is not None:
-                watch(done + 1, len(names))
+                 watch: Callable[[int, int], None] | None = None) -> dict[str, np.ndarray]:
+    """Return the embeddings (d,) of stored photos, by photo; one that cannot be read is left out."""
+    def prepared(name: str) -> np.ndarray | None:
+        try:
+            return embedder.card.preprocessing.pixels(store.image(name))
+        except (BadPhoto, NotFound) as error:
+            log.warning("left out: %s", error)
+            return None
 
-    return np.concatenate([part.vectors for part in embedder.stream(images())])
+    found: dict[str, np.ndarray] = {}
+    with ThreadPoolExecutor(READERS) as pool:
+        # Photos are decoded while the network works on those before them.
+        coming = deque([(name, pool.submit(prepared, name)) for name in names[:2 * embedder.batch]])
+        for start in range(0, len(names), embedder.batch):
+            group = [coming.popleft() for _ in names[start:start + embedder.batch]]
+            further = start + 2 * embedder.batch
+            coming.extend((name, pool.submit(prepared, name)) for name in names[further:further + embedder.batch])
+            pixels = {name: one for name, future in group if (one := future.result()) is not None}
+            if pixels:
+                found.update(zip(pixels, embedder.run(np.stack(list(pixels.values()))).vectors, strict=True))
+            if watch is not None:
+                watch(start + len(group), len(names))
+    return found
 
 
 def gallery_of(rows: list[ProductPhotoRow], ids: Mapping[tuple[int, str], int], vectors: Mapping[str, np.ndarray],

@@ -22,6 +22,8 @@ FEWEST_QUERIES, MOST_QUERIES = 20, 2000
 FALSE_ACCEPTS, SIBLING_ACCEPTS = 0.04, 0.10
 NEAREST = 1000  # items that are looked at: more than ten products' photos
 PRESENT, SIBLINGS, STRANGER = "present", "siblings", "stranger"
+# Shoes we have neither in this nor in another colour, of which so many may be called another colour of ours.
+STRANGERS_ALONE = {STRANGER: 0.05}
 SHARES = {PRESENT: 0.8, SIBLINGS: 0.1, STRANGER: 0.1}
 
 
@@ -136,35 +138,48 @@ def fit(cases: Sequence[Case], fitted_on: str) -> Decision:
     looks = np.array([case.look for case in cases])
     weights = assumed_weights(kinds)
     product = _logistic(features, right, weights)
-    model = _logistic(features, np.array([case.model_right for case in cases]), weights)
+    model_right = np.array([case.model_right for case in cases])
+    model = _logistic(features, model_right, weights)
     fold = _folds(np.array([case.model for case in cases]))
-    exact = np.empty(len(cases))
-    for asked, others in fold:
-        slopes = _logistic(features[others], right[others], weights[others])
-        exact[asked] = expit(np.column_stack([np.ones(asked.sum()), features[asked]]) @ slopes)
+    exact, related = (_by_others(features, labels, weights, fold) for labels in (right, model_right))
     bounds = {STRANGER: FALSE_ACCEPTS}
     if ((kinds == SIBLINGS) & (looks == 0)).sum() >= FEWEST_QUERIES:  # the greatest of a few says too little
         bounds[SIBLINGS] = SIBLING_ACCEPTS
     # Measured by thresholds that others chose: the share that a threshold was chosen for is no measurement.
     accepted = np.array([evidence.same_photo for evidence in seen])
+    named = np.zeros(len(cases), bool)
     for asked, others in fold:
-        accepted[asked] |= exact[asked] >= _exact_from(exact[others], kinds[others], looks[others], bounds)
-    absent = [case.ranked.scores[0] for case in cases if case.kind == STRANGER]
+        accepted[asked] |= exact[asked] >= _sure_from(exact[others], kinds[others], looks[others], bounds)
+        named[asked] = related[asked] >= _sure_from(related[others], kinds[others], looks[others], STRANGERS_ALONE)
+    named &= ~accepted
+    strange, siblings = kinds == STRANGER, kinds == SIBLINGS
+    scores = np.array([case.ranked.scores[0] for case in cases])
+    similar_from = float(np.median(scores[strange])) if strange.any() else 0.0
     return Decision(
-        tuple(map(float, product)), tuple(map(float, model)), _exact_from(exact, kinds, looks, bounds), 0.5,
-        float(np.median(absent)) if absent else 0.0, _share(accepted[(kinds == PRESENT) & right]),
-        _share(accepted[kinds == STRANGER]), _share(accepted[kinds == SIBLINGS]),
-        expected_calibration_error(exact, right, weights), int(((kinds == PRESENT) & (looks == 0)).sum()), fitted_on,
-        gap)
+        tuple(map(float, product)), tuple(map(float, model)), _sure_from(exact, kinds, looks, bounds),
+        _sure_from(related, kinds, looks, STRANGERS_ALONE), similar_from, _share(accepted[(kinds == PRESENT) & right]),
+        _share(accepted[strange]), _share(accepted[siblings]), expected_calibration_error(exact, right, weights),
+        int(((kinds == PRESENT) & (looks == 0)).sum()), fitted_on, gap, _share(named[strange]),
+        _share((~accepted & ~named & (scores < similar_from))[strange]), _share(named[siblings]))
 
 
-def _exact_from(exact: np.ndarray, kinds: np.ndarray, looks: np.ndarray, bounds: Mapping[str, float]) -> float:
-    """The probability from which on an answer is called exact, never even odds or worse.
+def _by_others(features: np.ndarray, labels: np.ndarray, weights: np.ndarray,
+               folds: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """The probability of each example (n,), by slopes fitted on other models' examples."""
+    found = np.empty(len(labels))
+    for asked, others in folds:
+        slopes = _logistic(features[others], labels[others], weights[others])
+        found[asked] = expit(np.column_stack([np.ones(asked.sum()), features[asked]]) @ slopes)
+    return found
 
-    The share of each of the kinds in `bounds` that is taken for one of ours is held down in every look, for nobody
-    knows how many photos will be of which.
+
+def _sure_from(chance: np.ndarray, kinds: np.ndarray, looks: np.ndarray, bounds: Mapping[str, float]) -> float:
+    """The probability from which on an answer is believed, never even odds or worse.
+
+    The share of each of the kinds in `bounds` of which that would be wrong is held down in every look, for nobody knows
+    how many photos will be of which.
     """
-    absent = [(exact[(kinds == kind) & (looks == look)], share) for look in np.unique(looks)
+    absent = [(chance[(kinds == kind) & (looks == look)], share) for look in np.unique(looks)
               for kind, share in bounds.items()]
     return max([0.5, *(float(np.quantile(found, 1 - share)) for found, share in absent if len(found))])
 

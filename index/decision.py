@@ -45,10 +45,11 @@ class Decision:
 
     Measured when it was fitted, each shoe model by slopes and thresholds fitted on others: the share of right answers
     called exact (`true_accepts`), of shoes we do not have whose model we do not have either (`false_accepts`), and of
-    those we have in another colour (`false_accepts_siblings`); `calibration_error` is the confidence's expected
-    calibration error and `queries` the photos asked. `fitted_on` is `unseen` (products the network never trained on),
-    `held-out` (photos it never trained on) or `all`, which flatters it. `gap` is how much the second photo of a right
-    product usually lies below its first.
+    those we have in another colour (`false_accepts_siblings`); of the former, the shares called another colour of a
+    model we have (`false_models`) and `unknowns`, the rest being similar; of the latter, the share called so
+    (`siblings_named`). `calibration_error` is the confidence's expected calibration error and `queries` the photos
+    asked. `fitted_on` is `unseen` (products the network never trained on), `held-out` (photos it never trained on) or
+    `all`, which flatters it. `gap` is how much the second photo of a right product usually lies below its first.
     """
 
     product: tuple[float, ...]
@@ -63,6 +64,9 @@ class Decision:
     queries: int
     fitted_on: str
     gap: float = 0.0
+    false_models: float | None = None
+    unknowns: float | None = None
+    siblings_named: float | None = None
 
     def decide(self, evidence: Evidence) -> tuple[str, float]:
         """Return the verdict and the probability that the best match is the very product."""
@@ -84,8 +88,12 @@ class Decision:
 
     def __str__(self) -> str:
         """What was measured, as a sentence."""
+        strangers = "" if self.false_models is None or self.unknowns is None else (
+            f" ({self.false_models:.1%} of those another colour of a model that is, {self.unknowns:.1%} unknown, the "
+            "rest similar)")
         return (f"calibrated on {self.queries} {self.fitted_on} queries: {self.true_accepts:.1%} of right answers are "
-                f"called exact, {self.false_accepts:.1%} of shoes that are not here, {self.false_accepts_siblings:.1%} "
+                f"called exact, {self.false_accepts:.1%} of shoes that are not here{strangers}, "
+                f"{self.false_accepts_siblings:.1%} "
                 f"of those that are here in another colour; expected calibration error {self.calibration_error:.3f}")
 
 

@@ -45,12 +45,32 @@ class Asked:
     right_scores: np.ndarray
 
 
+@dataclass(frozen=True)
+class Slice:
+    """Where the products of some queries (q,) ranked, from 0, negative where they were not found."""
+
+    ranks: np.ndarray
+    products: np.ndarray
+
+    def measures(self) -> dict[str, Any]:
+        """Recall and mAP with their interval, under the names that are written down."""
+        return retrieval(hits_at(self.ranks), self.products).as_dict()
+
+
 def evaluate(gallery: Gallery, again: Mapping[str, Queries] | None = None) -> dict[str, Any]:
+    """Measure all of `slices_of`: the measures of the headline, with all slices' beside them."""
+    headline, slices = slices_of(gallery, again)
+    found = {name: one.measures() for name, one in slices.items()}
+    return {**found[headline], "headline": headline, "slices": found}
+
+
+def slices_of(gallery: Gallery, again: Mapping[str, Queries] | None = None) -> tuple[str, dict[str, Slice]]:
     """Leave one photo out: every photo asks the rest of the gallery, near-duplicates of itself hidden.
 
-    Returns the measures of the headline with all slices beside them. `held_out` are photos the network was not trained
-    on, `unseen` those of products it never saw; the headline is `held_out` where there is any, because a photo the
-    network was trained on proves little. The rest are slices of the headline's queries: by the number of other photos
+    Returns the name of the headline, and all slices, the same queries for every network whose vectors are asked.
+    `held_out` are photos the network was not trained on, `unseen` those of products it never saw; the headline is
+    `held_out` where there is any, because a photo the network was trained on proves little. The rest are slices of the
+    headline's queries: by the number of other photos
     that their product has in the gallery, cut down to exactly 1, 2, 4 or 8; by shoe type; by their place among those
     that the shop shows, `view 1` and so on, for a shop takes its shoes from the same sides in the same order, and no
     catalogue says more of the viewing angle; and those of `again`, photos asked once more turned, small or careless. Of
@@ -66,23 +86,23 @@ def evaluate(gallery: Gallery, again: Mapping[str, Queries] | None = None) -> di
     headline = "held_out" if len(rows["held_out"]) else "all"
     every = np.unique(np.concatenate(list(rows.values()))) if len(gallery.ids) else np.empty(0, np.int64)
     asked = ask(gallery, Queries(gallery.vectors[every], every))
-    found = {name: _measures(gallery, asked, asked.ranks, np.isin(every, chosen)) for name, chosen in rows.items()}
+    found = {name: _slice(gallery, asked, asked.ranks, np.isin(every, chosen)) for name, chosen in rows.items()}
     chosen = np.isin(every, rows[headline])
     for count in PHOTO_COUNTS:
         ranks = asked.ranks_with[count]
         if (chosen & (ranks != SHORT)).any():
-            found[_photos(count)] = _measures(gallery, asked, ranks, chosen & (ranks != SHORT))
+            found[_photos(count)] = _slice(gallery, asked, ranks, chosen & (ranks != SHORT))
     types, places = gallery.item_types[every], gallery.places[every]
     parts = {f"type {one}": types == one for one in np.unique(types[chosen]).tolist() if one}
     parts |= {f"view {one + 1}": places == one for one in np.unique(places[chosen]).tolist() if one >= 0}
     for name, shown in parts.items():
         if (chosen & shown).sum() >= FEWEST_OF_A_PART:
-            found[name] = _measures(gallery, asked, asked.ranks, chosen & shown)
+            found[name] = _slice(gallery, asked, asked.ranks, chosen & shown)
     for name, queries in (again or {}).items():
         other = ask(gallery, queries.only(can[queries.rows]))
         if len(other.ranks):
-            found[name] = _measures(gallery, other, other.ranks, np.ones(len(other.ranks), bool))
-    return {**found[headline], "headline": headline, "slices": found}
+            found[name] = _slice(gallery, other, other.ranks, np.ones(len(other.ranks), bool))
+    return headline, found
 
 
 SHORT = -2  # instead of a rank: the product has fewer photos than that
@@ -157,5 +177,5 @@ def _photos(count: int) -> str:
     return f"{count} photo" if count == 1 else f"{count} photos"
 
 
-def _measures(gallery: Gallery, asked: Asked, ranks: np.ndarray, chosen: np.ndarray) -> dict[str, Any]:
-    return retrieval(hits_at(ranks[chosen]), gallery.products[asked.queries.rows[chosen]]).as_dict()
+def _slice(gallery: Gallery, asked: Asked, ranks: np.ndarray, chosen: np.ndarray) -> Slice:
+    return Slice(ranks[chosen], gallery.products[asked.queries.rows[chosen]])

@@ -11,7 +11,7 @@ from catalogue.errors import GateRefused
 from catalogue.photos import PhotoStore
 from index.again import asked_again
 from index.build import embed_photos
-from index.evaluate import evaluate, held_out_rows
+from index.evaluate import Slice, held_out_rows, slices_of
 from index.gallery import Gallery
 from vision.embedder import Embedder
 from vision.measures import some
@@ -22,17 +22,21 @@ MOST_AGAIN = 300       # photos that are asked again, turned, small and careless
 MOST_OF_FIRST = 3000   # photos that an untrained network is made to embed
 LEAST_LEAD = 0.02      # by which the first to be promoted must beat it
 EASY = 0.90            # so much recall without any training says nothing of one
+CHANCE = 0.05
 WHOLE = ("all", "held_out", "unseen")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Recall@1 of the candidate and of what is live on one slice of the same queries."""
+    """Recall@1 of the candidate and of what is live on one slice of the same queries, and how many queries only one of
+    the two, the live one (`worse`) or the candidate (`better`), answered rightly."""
 
     slice: str
     queries: int
     candidate: float
     live: float
+    worse: int = 0
+    better: int = 0
 
     @property
     def lost(self) -> float:
@@ -41,11 +45,11 @@ class Comparison:
 
     def refused(self, margin: float) -> bool:
         """Whether the loss is beyond the margin, and beyond one query; of a slice that is one of a dozen, also beyond
-        what chance does (one-sided, 5 %), or some slice would stop every other promotion."""
+        what chance does, or some slice would stop every other promotion: the sign test of the queries that only one
+        answered rightly (McNemar 1947), one-sided, 5 %."""
         if self.lost <= margin or self.lost * self.queries <= 1.5:
             return False
-        spread = (self.candidate * (1 - self.candidate) + self.live * (1 - self.live)) / self.queries
-        return self.slice in WHOLE or self.lost > 1.645 * spread**0.5
+        return self.slice in WHOLE or bool(binom.sf(self.worse - 1, self.worse + self.better, 0.5) < CHANCE)
 
 
 @dataclass(frozen=True)
@@ -69,16 +73,16 @@ def compare(gallery: Gallery, ours: Embedder, theirs: Embedder | None, store: Ph
     `theirs` is the live network, None where it is the candidate's own; `known` are vectors it made before, by photo.
     """
     if theirs is None:
-        same = evaluate(gallery)["slices"]
+        _, same = slices_of(gallery)
         return _compared(same, same)
     known = known or {}
     missing = [name for name in dict.fromkeys(map(str, gallery.photos)) if name not in known]
-    fresh = dict(zip(missing, embed_photos(store, theirs, missing), strict=True)) if missing else {}
-    other = replace(gallery, vectors=np.stack([known[name] if name in known else fresh[name]
-                                               for name in map(str, gallery.photos)]))
+    fresh = {**known, **embed_photos(store, theirs, missing)}
+    gallery = gallery.only(np.array([name in fresh for name in map(str, gallery.photos)]))
+    other = replace(gallery, vectors=np.stack([fresh[name] for name in map(str, gallery.photos)]))
     rows = held_out_rows(gallery, MOST_AGAIN)
-    return _compared(evaluate(gallery, asked_again(store, ours, gallery, rows))["slices"],
-                     evaluate(other, asked_again(store, theirs, other, rows))["slices"])
+    return _compared(slices_of(gallery, asked_again(store, ours, gallery, rows))[1],
+                     slices_of(other, asked_again(store, theirs, other, rows))[1])
 
 
 def compare_untrained(gallery: Gallery, untrained: Embedder, store: PhotoStore) -> Comparison | None:
@@ -88,9 +92,11 @@ def compare_untrained(gallery: Gallery, untrained: Embedder, store: PhotoStore) 
     own = np.isin(gallery.products, gallery.products[queries])
     rest = some(np.flatnonzero(~own), max(0, MOST_OF_FIRST - int(own.sum())))
     part = gallery.only(np.sort(np.concatenate([np.flatnonzero(own), rest])))
-    vectors = embed_photos(store, untrained, [str(name) for name in part.photos])
-    ours, theirs = evaluate(part), evaluate(replace(part, vectors=vectors))
-    found = _compared({ours["headline"]: ours}, {ours["headline"]: theirs})
+    plain = embed_photos(store, untrained, [str(name) for name in part.photos])
+    part = part.only(np.array([name in plain for name in map(str, part.photos)]))
+    vectors = np.stack([plain[name] for name in map(str, part.photos)])
+    (headline, ours), (_, theirs) = slices_of(part), slices_of(replace(part, vectors=vectors))
+    found = _compared({headline: ours[headline]}, theirs)
     return found[0] if found else None
 
 
@@ -140,6 +146,18 @@ def check_size(ours: int, theirs: int) -> None:
                           "--force")
 
 
-def _compared(ours: Mapping[str, Mapping], theirs: Mapping[str, Mapping]) -> list[Comparison]:
-    return [Comparison(name, row["queries"], row["recall@1"], theirs[name]["recall@1"])
-            for name, row in ours.items() if row["queries"] >= FEWEST_QUERIES]
+def check_decision(ours: object, theirs: object) -> None:
+    """Raise `GateRefused` if the candidate has no fitted decision, but what is live has."""
+    if theirs is not None and ours is None:
+        raise GateRefused("the candidate would call every shoe unknown: too few of its products have a second photo to "
+                          "fit a decision on, those of the live index had; crawl more, or promote with --force")
+
+
+def _compared(ours: Mapping[str, Slice], theirs: Mapping[str, Slice]) -> list[Comparison]:
+    found = []
+    for name, one in ours.items():
+        first, other = one.ranks == 0, theirs[name].ranks == 0
+        if len(first) >= FEWEST_QUERIES:
+            found.append(Comparison(name, len(first), float(first.mean()), float(other.mean()),
+                                    int((other & ~first).sum()), int((first & ~other).sum())))
+    return found

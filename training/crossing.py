@@ -18,7 +18,7 @@ from catalogue.releases import Releases
 from training.classified import class_table, per_class
 from training.compare import markdown
 from training.drawings import save_drawing
-from training.fitting import Plan, fit_rows, packed_photos
+from training.fitting import Plan, fit_rows, overfitting, packed_photos
 from training.folds import folds_of, hold_out
 from training.loop import NOBODY, Watch
 from training.parallel import Team
@@ -60,12 +60,19 @@ class Crossed:
         values = [float(getattr(fold, measure)) for fold in self.folds]
         return float(np.mean(values)), float(np.std(values, ddof=1))
 
+    @property
+    def overfits(self) -> bool:
+        """Whether train and held-out accuracy part."""
+        return bool(overfitting({"train_accuracy": self.train_accuracy, "accuracy": self.pooled.accuracy,
+                                 "accuracy_high": self.pooled.high}))
+
     def as_dict(self) -> dict[str, Any]:
         """All figures under the names that are printed as JSON."""
         spreads = {f"{name}_{word}": value for name in ("accuracy", "balanced_accuracy", "macro_f1")
                    for word, value in zip(("mean", "sd"), self.spread(name), strict=True)}
         return {"name": self.name, **spreads, **self.pooled.as_dict(), "ece": self.ece,
-                "train_accuracy": self.train_accuracy, "folds": [fold.as_dict() for fold in self.folds],
+                "train_accuracy": self.train_accuracy, "overfits": self.overfits,
+                "folds": [fold.as_dict() for fold in self.folds],
                 "per_class": per_class(self.classes, self.pooled), "confusion": self.pooled.confusion.tolist(),
                 "parameters": self.parameters, "seconds": self.seconds}
 
@@ -126,7 +133,8 @@ def table(found: Sequence[Crossed]) -> str:
     head = ["Model", "accuracy (mean ± sd)", "pooled [95 %]", "correct / total", "balanced", "macro F1 (mean ± sd)",
             "train", "ece", "#Params", "seconds"]
     rows = [[one.name, "{:.3f} ± {:.3f}".format(*one.spread("accuracy")),
-             f"{one.pooled.accuracy:.3f} [{one.pooled.low:.3f}, {one.pooled.high:.3f}]",
+             f"{one.pooled.accuracy:.3f} [{one.pooled.low:.3f}, {one.pooled.high:.3f}]"
+             f"{' overfits' if one.overfits else ''}",
              f"{one.pooled.correct} / {one.pooled.photos}", f"{one.pooled.balanced_accuracy:.3f}",
              "{:.3f} ± {:.3f}".format(*one.spread("macro_f1")), f"{one.train_accuracy:.3f}", f"{one.ece:.3f}",
              f"{one.parameters:,}", f"{one.seconds:.0f}"] for one in found]

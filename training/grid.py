@@ -31,10 +31,12 @@ HEAD = ("Model", "Hyper-parameters", "Epochs (saved)", "Accuracy train/val", "F1
 
 @dataclass(frozen=True)
 class Cell:
-    """One row to come: its name and the `name=value` words in which it differs from the task's recipe."""
+    """One row to come: its name and the `name=value` words in which it differs from the task's recipe. Of a `probe` no
+    pace is told: its epochs are computed on what the trunk saw once."""
 
     name: str
     changes: tuple[str, ...] = ()
+    probe: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,13 @@ def table(rows: Sequence[Row]) -> str:
     return markdown(HEAD, [[
         row.cell.name or row.backbone,
         ", ".join(word.replace("=", " ") for word in row.cell.changes if not word.startswith("backbone=")) or "–",
+        f"{PROBE['probe']} of the head" if row.cell.probe else
         f"{_several(row, 'epochs')} ({_several(row, 'saved_epoch')})",
         f"{row.mean('train_accuracy'):.3f} / {_spread(row, 'accuracy')} "
         f"[{row.interval[0]:.3f}, {row.interval[1]:.3f}]{' overfits' if overfitting(_typical(row)) else ''}",
         _spread(row, "macro_f1"), _spread(row, "val_loss"), f"{row.measures[0]['parameters']:,}",
         # The fastest seed's: what else a machine does only ever slows one down.
-        f"{max(one['photos_per_s'] for one in row.measures):.0f}"] for row in rows], 2)
+        "–" if row.cell.probe else f"{max(one['photos_per_s'] for one in row.measures):.0f}"] for row in rows], 2)
 
 
 def _typical(row: Row) -> dict[str, Any]:

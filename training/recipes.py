@@ -11,7 +11,7 @@ from typing import Any
 
 from catalogue.errors import BadInput
 from vision.preprocessing import FITS, Preprocessing
-from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone
+from vision.saved import BACKBONES, POOLINGS, TIMM, is_backbone, native_size
 
 SHIPPED = Path(__file__).parent / "start"
 CLASS_LOSSES = ("cosface", "arcface", "subcenter", "proxy-anchor", "ce", "none")
@@ -222,7 +222,10 @@ def shipped_start(backbone: str) -> Path:
 
 
 def read_recipe(path: Path | None, changes: typing.Iterable[str] = ()) -> Recipe:
-    """Return the default recipe changed by a TOML file and by `name=value` words; unknown names are `BadInput`."""
+    """Return the default recipe changed by a TOML file and by `name=value` words; unknown names are `BadInput`.
+
+    `size=0` is the size that the backbone was made for.
+    """
     stated: dict[str, Any] = {}
     if path is not None:
         try:
@@ -241,6 +244,8 @@ def read_recipe(path: Path | None, changes: typing.Iterable[str] = ()) -> Recipe
     found = {name: _as(kinds[name], name, value) for name, value in stated.items()}
     if found.get("flip") is False:  # where left is not right, a mirror image is another thing in answers, too
         found.setdefault("mirrored", False)
+    if found.get("size") == 0:
+        found["size"] = native_size(found.get("backbone", Recipe.backbone))
     return replace(Recipe(), **found)
 
 

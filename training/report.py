@@ -1,12 +1,14 @@
 """The report of one training as one HTML file: curves, a table by class, and the worst confusions as picture pairs."""
 
 import html
+import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from catalogue.errors import BadPhoto, NotFound
 from catalogue.photos import PhotoStore
 from catalogue.snapshots import SnapshotPhoto
 from training.drawings import drawing_uri
@@ -15,6 +17,7 @@ from vision.inline import STYLE, thumbnail_uri
 from vision.measures import askable, some
 from vision.saved import NetworkCard
 
+log = logging.getLogger(__name__)
 MOST_CONFUSIONS = 24
 MOST_CLASSES = 500
 FIGURE = "figure{display:inline-block;margin:.4rem;width:13rem;font-size:12px}"
@@ -68,11 +71,20 @@ def _confusions(card: NetworkCard, found: Predictions, photos: Sequence[Snapshot
         return "<p>None among the held-out photos."
     wrong.sort(reverse=True)
     return f"<p>{len(wrong)} of {len(asked)} held-out photos; the photo, and what it was taken for." + "".join(
-        f'<figure><img alt="" src="{thumbnail_uri(store.image(photos[row].sha256))}"> '
-        f'<img alt="" src="{thumbnail_uri(store.image(photos[best].sha256))}">'
+        f'<figure><img alt="" src="{_thumbnail(store, photos[row].sha256)}"> '
+        f'<img alt="" src="{_thumbnail(store, photos[best].sha256)}">'
         f"<figcaption>{html.escape(photos[row].product_key)}"
         f" → {html.escape(photos[best].product_key)} ({score:.2f})</figcaption></figure>"
         for score, row, best in wrong[:MOST_CONFUSIONS])
+
+
+def _thumbnail(store: PhotoStore, name: str) -> str:
+    """A stored photo as the `src` of an `img`; empty where it is gone by now, which is no reason to lose a training."""
+    try:
+        return thumbnail_uri(store.image(name))
+    except (BadPhoto, NotFound) as error:
+        log.warning("the report lacks a photo: %s", error)
+        return ""
 
 
 def _classes(card: NetworkCard, found: Predictions, photos: Sequence[SnapshotPhoto]) -> str:

@@ -105,8 +105,8 @@ def _installed(name: str, folder: Path, shown: Shown | None) -> str:
 def _described(name: str, folder: Path) -> dict[str, Any]:
     """The JSON beside a shipped network; `BadRelease` if it describes other weights, whose classes are others, too."""
     if name not in shipped(folder):
-        raise NotFound(f"no network of the task {name!r} is shipped; there are {', '.join(shipped(folder)) or 'none'}; "
-                       f"`solesearch task train {name}` makes one")
+        raise NotFound(f"no network of the task {name!r} lies in {folder}; there are "
+                       f"{', '.join(shipped(folder)) or 'none'}; `solesearch task train {name}` makes one")
     described = dict(json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
     if described.get("weights") != hashlib.sha256((folder / f"{name}.pt").read_bytes()).hexdigest():
         raise BadRelease(f"{folder / name}.json does not describe the weights in {name}.pt; export both again")
@@ -119,6 +119,8 @@ def _refitted(guard: dict[str, Any], network: Network, card: NetworkCard, shown:
     if not shown.names:
         return facts
     logits = logits_of(network.to(device), card.preprocessing, shown, torch.device(device))
+    if not len(logits):
+        return facts
     sure = probabilities(logits, card.temperature)[:, card.classes.index(guard["class"])]
     threshold = threshold_for(sure, float(guard["refuse_at_most"]))
     return {**facts, "threshold": threshold, "refused": float(np.mean(sure < threshold)), "photos": len(sure)}

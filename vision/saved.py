@@ -19,6 +19,8 @@ BACKBONES = (
     *(f"resnet{depth}{tweak}" for depth in (18, 34, 50, 101, 152) for tweak in "cd"),
     "seresnet18", "seresnet34", "seresnet50", "resnext50", "seresnext50", "densenet121", "densenet201", "mobilenet_v2",
     "mobilenet_v2_same", "mobilenet_v3_small", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny", "vit_b_16")
+# The sides in pixels of the photos that networks were made for, where that is not 224.
+NATIVE = {"cnn3": 64, "alexnet": 227, "inception_v3": 299}
 POOLINGS = ("avg", "moments", "gem", "token")
 
 
@@ -57,6 +59,11 @@ class NetworkCard:
 def is_backbone(name: str) -> bool:
     """Whether a network can be built on the backbone called so; what timm has is known only when it is built."""
     return name in BACKBONES or name.startswith(TIMM)
+
+
+def native_size(backbone: str) -> int:
+    """The side in pixels of the photos that a network was made for."""
+    return NATIVE.get(backbone, 224)
 
 
 def read_card(folder: Path) -> NetworkCard:

@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import click
 from sqlalchemy import func, select
@@ -77,11 +76,12 @@ def run(shops: tuple[str, ...], due: bool, dry_run: bool, jsonl: Path | None, ph
     settings = crawl_settings(stores.settings)
     if photo_days is not None:
         settings = replace(settings, photo_days=photo_days)
+    locks = stores.settings.data_dir / "locks"  # a dry run's too: the shop is asked all the same
     with tempfile.TemporaryDirectory(prefix="solesearch-dry-") as place:
         if dry_run:
             stores, numbers = _throw_away(stores, numbers, Path(place))
         began = now()
-        reports, problems = crawl_all(stores, numbers, settings, due and not dry_run)
+        reports, problems = crawl_all(stores, numbers, settings, due and not dry_run, locks)
         for report in reports:
             # What stands on standard output is the listings alone, for whoever reads them from there.
             click.echo(json.dumps(asdict(report)) if as_json else text_of(report), err=dry_run and jsonl is None)
@@ -169,10 +169,11 @@ def _due(stores: Stores) -> set[int]:
 
 
 def crawl_all(stores: Stores, numbers: Sequence[int], settings: "CrawlSettings",
-              while_due: bool) -> tuple[list["CrawlReport"], list[SoleSearchError]]:
+              while_due: bool, locks: Path | None = None) -> tuple[list["CrawlReport"], list[SoleSearchError]]:
     """Crawl shops side by side; returns the reports and what kept others from being crawled, in the shops' order.
 
-    With `while_due`, shops that another process has crawled meanwhile, or crawls now, are left to it.
+    With `while_due`, shops that another process has crawled meanwhile, or crawls now, are left to it. `locks` is the
+    lock folder, that of the stores unless another is named.
     """
     from crawler.crawl import crawl as crawl_shop
     stop = threading.Event()
@@ -192,7 +193,7 @@ def crawl_all(stores: Stores, numbers: Sequence[int], settings: "CrawlSettings",
                 continue
             try:
                 report = crawl_shop(stores.database, stores.photos, number, settings, partial(watch, number),
-                                    locks=stores.settings.data_dir / "locks", stop=stop, apart=True)
+                                    locks=locks or stores.settings.data_dir / "locks", stop=stop, apart=True)
             except SoleSearchError as error:  # one shop's trouble is not another's
                 if not (while_due and isinstance(error, Busy)):
                     problems.append(error)
@@ -220,10 +221,11 @@ def crawl_all(stores: Stores, numbers: Sequence[int], settings: "CrawlSettings",
 
 def _by_host(stores: Stores, numbers: Sequence[int]) -> list[list[int]]:
     """Shops of one host are crawled one after the other, so that it is asked no faster than one shop's pace."""
+    from app.schedule import host_of
     groups: dict[str, list[int]] = defaultdict(list)
     with Session(stores.readers) as session:
         for number in numbers:
-            groups[urlsplit(session.get_one(Shop, number).url).netloc].append(number)
+            groups[host_of(session.get_one(Shop, number))].append(number)
     return list(groups.values())
 
 

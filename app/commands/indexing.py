@@ -1,8 +1,10 @@
 """`solesearch index`: build, add and evaluate."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import numpy as np
@@ -18,10 +20,11 @@ from catalogue.releases import Published
 from catalogue.snapshots import open_snapshot
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from index.add import Added
     from index.gallery import Gallery
+
+
+T = TypeVar("T")
 
 
 @click.group()
@@ -37,13 +40,9 @@ def index() -> None:
 @click.option("--exact-to", default=1_000_000, show_default=True, help="Most photos for which auto is exact (flat).")
 def build(name: str | None, kind: str, exact_to: int) -> None:
     """Embed every product photo into a new index release; makes nothing live."""
-    from index.decision import read_decision
     stores = open_stores(read_settings())
     network = stores.releases.open(name) if name else stores.releases.newest("network")
     made = stores.releases.open(build_with_bar(stores, network, kind, exact_to))
-    decision = read_decision(made.manifest["decision"])
-    click.echo("not calibrated, all answers will be unknown: too few products have a second photo" if decision is None
-               else str(decision), err=True)
     if made.manifest["kind"] != "flat":
         click.echo(f"{made.manifest['kind']}: its own search finds {made.manifest['recall_against_exact']:.4f} of the "
                    "ten nearest that exact search finds", err=True)
@@ -95,11 +94,16 @@ def evaluate(release: str | None, queries: Path | None, sets: tuple[str, ...], q
 
 
 def build_with_bar(stores: Stores, network: Published, kind: str = "auto", exact_to: int = 1_000_000) -> str:
-    """Build an index with a progress bar; return its release's name."""
+    """Build an index with a progress bar, and say on stderr how it decides; return its release's name."""
     from index.build import build as build_index
+    from index.decision import read_decision
     with counting("index") as move:
-        return build_index(stores.database, stores.photos, stores.releases, network, embedder_of(stores, network),
+        made = build_index(stores.database, stores.photos, stores.releases, network, embedder_of(stores, network),
                            _sides(stores, network), move, kind, exact_to)
+    decision = read_decision(stores.releases.open(made).manifest["decision"])
+    click.echo("not calibrated, all answers will be unknown: too few products have a second photo" if decision is None
+               else str(decision), err=True)
+    return made
 
 
 def add_with_bar(stores: Stores, opened: Published) -> "Added":
@@ -144,7 +148,11 @@ def _leave_one_out(stores: Stores, opened: Published, gallery: "Gallery", quick:
 def _sides(stores: Stores, network: Published) -> dict[str, str]:
     """Each photo's side in the snapshot that the network was trained on."""
     digest = str(network.manifest.get("snapshot", ""))
-    return {photo.sha256: photo.split for photo in open_snapshot(stores.snapshots, digest).photos} if digest else {}
+    try:
+        return {photo.sha256: photo.split for photo in open_snapshot(stores.snapshots, digest).photos} if digest else {}
+    except NotFound as error:
+        raise NotFound(f"the snapshot {digest}, which {network.name} was trained on, is gone, and with it what that "
+                       f"saw; restore {stores.snapshots / digest} from a backup, or `solesearch retrain`") from error
 
 
 def _index(stores: Stores, name: str | None) -> Published:
@@ -157,6 +165,7 @@ def _index(stores: Stores, name: str | None) -> Published:
 def _ask(stores: Stores, opened: Published, gallery: "Gallery", folder: Path, sets: tuple[str, ...]) -> dict[str, Any]:
     from catalogue.imports import labelled_photos
     from catalogue.photos import read_image
+    from catalogue.snapshots import Copies
     from index.evaluate import evaluate_queries
     with Session(stores.readers) as session:
         found, strangers = labelled_photos(session, folder, sets)
@@ -165,12 +174,21 @@ def _ask(stores: Stores, opened: Published, gallery: "Gallery", folder: Path, se
         raise NotFound(f"none of the {len(found) + strangers} photos in {folder} shows a product of {opened.name}; "
                        "brand and sku in its products.csv must be those of the catalogue")
 
-    def image(path: Path) -> "Image":
+    def read(path: Path, how: Callable[[bytes], T]) -> T:
         try:
-            return read_image(path.read_bytes())
+            return how(path.read_bytes())
         except (BadPhoto, OSError) as error:
             raise BadInput(f"the query photo {path} cannot be read: {error}") from error
 
-    vectors = embedder_of(stores, network_of(stores, opened)).embed(image(path) for _, path in known).vectors
-    measured = evaluate_queries(gallery, vectors, np.array([product for product, _ in known]))
-    return {**measured, "left_out": len(found) + strangers - len(known)}
+    with Session(stores.readers) as session:
+        shown = Copies(product_photos(session))
+    asked = [(product, path) for product, path in known if not read(path, partial(shown.has, product))]
+    if len(asked) < len(known):
+        click.echo(f"{len(known) - len(asked)} photos are the gallery's own, or near-duplicates of them: not asked",
+                   err=True)
+    if not asked:
+        raise BadInput(f"all photos in {folder} are the gallery's own; ask with others, or leave --queries out")
+    vectors = embedder_of(stores, network_of(stores, opened)).embed(
+        read(path, read_image) for _, path in asked).vectors
+    measured = evaluate_queries(gallery, vectors, np.array([product for product, _ in asked]))
+    return {**measured, "left_out": len(found) + strangers - len(known), "copies": len(known) - len(asked)}

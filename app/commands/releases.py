@@ -139,10 +139,9 @@ def _gate(stores: Stores, candidate: Published, live: str | None) -> list[str]:
     say what was found. `GateRefused` if it must not be promoted."""
     from app.commands.indexing import open_whole
     from index.gate import check_named, named
-    gallery, network = open_whole(stores, candidate), network_of(stores, candidate)
-    embedder = embedder_of(stores, network)
+    gallery, embedder = open_whole(stores, candidate), embedder_of(stores, network_of(stores, candidate))
     lines = _gate_first(stores, gallery, embedder) if live is None else _gate_next(
-        stores, gallery, embedder, network, live)
+        stores, candidate, gallery, embedder, live)
     classified = named(gallery, embedder, stores.photos)
     check_named(classified)
     if classified.asked:
@@ -162,10 +161,10 @@ def _gate_first(stores: Stores, gallery: "Gallery", embedder: "Embedder") -> lis
     return [f"{found.slice:18} {found.queries:6d} queries: recall@1 {found.candidate:.3f}, untrained {found.live:.3f}"]
 
 
-def _gate_next(stores: Stores, gallery: "Gallery", embedder: "Embedder", network: Published,
+def _gate_next(stores: Stores, candidate: Published, gallery: "Gallery", embedder: "Embedder",
                live: str) -> list[str]:
     from app.commands.indexing import open_whole
-    from index.gate import check, check_size, compare
+    from index.gate import check, check_decision, check_size, compare
     try:
         running = stores.releases.open(live)
         theirs = network_of(stores, running)
@@ -177,10 +176,11 @@ def _gate_next(stores: Stores, gallery: "Gallery", embedder: "Embedder", network
         known, items = dict(zip(map(str, current.photos), current.vectors, strict=True)), len(current.ids)
     except (BadRelease, NotFound):  # so it is here, or what is live is empty; but its network can be asked
         known, items = {}, int(running.manifest["items"])
-    found = compare(gallery, embedder, None if theirs.name == network.name else embedder_of(stores, theirs),
-                    stores.photos, known)
+    same = theirs.name == network_of(stores, candidate).name
+    found = compare(gallery, embedder, None if same else embedder_of(stores, theirs), stores.photos, known)
     check(found)
     check_size(len(gallery.ids), items)
+    check_decision(candidate.manifest.get("decision"), running.manifest.get("decision"))
     return [f"{one.slice:18} {one.queries:6d} queries: recall@1 {one.candidate:.3f}, live {one.live:.3f}"
             for one in found] or [NOT_MEASURED]
 

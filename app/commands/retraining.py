@@ -11,17 +11,17 @@ from app.commands.releases import promote_gated
 from app.commands.training import SHARES, train_with_bars
 from app.settings import read_settings
 from app.wiring import open_stores
-from catalogue.errors import Busy, SoleSearchError
+from catalogue.errors import BadInput, Busy, GateRefused, SoleSearchError
 from catalogue.files import lock
 from catalogue.pruning import prune
 from catalogue.snapshots import SplitShares, take_snapshot
 
 
 class _WithDefaults(click.Command):
-    """A retraining without a recipe of its own takes the options of SOLESEARCH_RETRAIN_OPTIONS."""
+    """A retraining without a recipe of its own takes the options of SOLESEARCH_RETRAIN_OPTIONS, and then its own."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not any(word.partition("=")[0] in ("--recipe", "--set") for word in args):
+        if not any(word.partition("=")[0] == "--recipe" for word in args):
             args = [*shlex.split(read_settings().retrain_options), *args]
         return super().parse_args(ctx, args)
 
@@ -37,8 +37,9 @@ def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unse
             pruning: bool) -> None:
     """Snapshot, train, build an index, pass the gate and promote, while the service keeps answering.
 
-    Without --recipe and --set it takes the options of SOLESEARCH_RETRAIN_OPTIONS. Killed at any moment, the same
-    command goes on within a week, with the photos it began with; what is live stays live until the last step.
+    Without --recipe it takes the options of SOLESEARCH_RETRAIN_OPTIONS, which --set changes further. Killed at any
+    moment, the same command goes on within a week, with the photos it began with; what is live stays live until the
+    last step.
     """
     from training.recipes import read_recipe
     recipe = read_recipe(recipe_file, changes)
@@ -50,6 +51,7 @@ def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unse
         if taken is None:
             taken = take_snapshot(stores.database, stores.snapshots, shares)
             unfinished.remember(stores, taken, shares)
+        network = None
         try:
             network = stores.releases.open(train_with_bars(stores, taken, recipe))
             click.echo(f"trained {network.name}")
@@ -57,9 +59,11 @@ def retrain(recipe_file: Path | None, changes: tuple[str, ...], val: float, unse
         except Busy as error:
             # Hours may have gone into it: it is no "nothing was done, try again later", and what is done stays.
             raise SoleSearchError(f"{error}; the same command goes on where this one was") from error
-        except SoleSearchError:
-            # Refused is not interrupted: the next retraining looks at the catalogue as it is then.
-            unfinished.place(stores).unlink()
+        except SoleSearchError as error:
+            # Refused is not interrupted: the next retraining looks at the catalogue as it is then. But what was trained
+            # is not thrown away because a file could not be read afterwards.
+            if network is None or isinstance(error, GateRefused | BadInput):
+                unfinished.place(stores).unlink()
             raise
         unfinished.place(stores).unlink()
         if pruning:

@@ -26,6 +26,8 @@ RECIPE = click.option("--recipe", "recipe_file", type=click.Path(exists=True, pa
                       help="TOML file of settings.")
 CHANGES = click.option("--set", "changes", multiple=True, metavar="NAME=VALUE",
                        help="Change one setting of the recipe, or multiply=how:class:times; may be repeated.")
+PLOT = click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path),
+                    help="Draw what was found (.png, .svg).")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, with all figures unrounded.")
 
 

@@ -12,18 +12,21 @@ from app.wiring import open_stores, training_device
 
 @click.command()
 @click.argument("names", metavar="[NAME]…", nargs=-1)
-def install(names: tuple[str, ...]) -> None:
-    """Publish networks that come with the project, without NAME all of them; makes nothing live.
+@click.option("--from", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="A folder that `task export` wrote into, instead of those that come along.")
+def install(names: tuple[str, ...], folder: Path | None) -> None:
+    """Publish networks that come with the project (or lie in a folder), without NAME all; makes nothing live.
 
     A guard, such as the one that says that there is no shoe in a photo, is fitted to your catalogue's photos: do this
     again when the catalogue has grown.
     """
     from training.shipped_tasks import install_task, shipped
-    stores = open_stores(read_settings())
-    if not (names or shipped()):
-        click.echo("No networks are shipped; train one with `solesearch task train NAME`.", err=True)
-    for name in names or tuple(shipped()):
-        made = install_task(name, stores.releases, partial(shoes_of, stores), training_device(stores.settings))
+    from training.task_file import SHIPPED
+    stores, place = open_stores(read_settings()), folder or SHIPPED
+    if not (names or shipped(place)):
+        click.echo(f"No networks lie in {place}; train one with `solesearch task train NAME`.", err=True)
+    for name in names or tuple(shipped(place)):
+        made = install_task(name, stores.releases, partial(shoes_of, stores), training_device(stores.settings), place)
         say_if_off(stores.releases.open(made))
         click.echo(made)
 
@@ -34,7 +37,7 @@ def install(names: tuple[str, ...]) -> None:
 @click.option("--release", help="The release to write; without it the live one, else the newest.")
 @click.option("--attribution", default="", help="Whose photos it was trained on, and under which licence.")
 def export(name: str, out: Path, release: str | None, attribution: str) -> None:
-    """Write a task's network into the folder OUT as NAME.pt (half precision) and NAME.json, as `install` takes them."""
+    """Write a task's network into the folder OUT as NAME.pt (half precision) and NAME.json: `install --from OUT`."""
     from training.classified import release_of
     from training.shipped_tasks import export_task
     stores = open_stores(read_settings())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.commands.task_options import AS_JSON, CHANGES, DATA, RECIPE, prepared, watching
+from app.commands.task_options import AS_JSON, CHANGES, DATA, PLOT, RECIPE, prepared, watching
 from app.settings import read_settings
 from app.tables import show_table
 from app.wiring import open_stores, training_device
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from training.fitting import Plan
     from training.task_data import TaskData
 
-PLOT = click.option("--plot", "picture", type=click.Path(dir_okay=False, path_type=Path),
-                    help="Draw what was found (.png, .svg).")
 OUT = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the table to this file.")
 
 
@@ -89,9 +87,10 @@ def compare(name: str, grid: Path | None, vary: tuple[str, ...], data: Path | No
     begun = f"start={start or plan.recipe.start}"
     rows = []
     device = training_device(stores.settings)
-    trials = [(grids.Cell(f"linear probe, {plan.recipe.backbone}"),
+    on = "random weights of " if begun == "start=none" else ""
+    trials = [(grids.Cell(f"linear probe, {on}{plan.recipe.backbone}", probe=True),
                grids.baseline(_changed(plan, recipe_file, (*changes, begun))))]
-    if begun == "start=none":
+    if on:
         click.echo("The baseline is a linear probe on random weights; name the backbone's own with --start.", err=True)
     for cell in cells:
         one = _changed(plan, recipe_file, (*changes, *cell.changes))

@@ -10,6 +10,7 @@ from app.commands.task_options import (
     AS_JSON,
     CHANGES,
     DATA,
+    PLOT,
     RECIPE,
     prepared,
     say_if_off,
@@ -104,8 +105,9 @@ def train(name: str, data: Path | None, recipe_file: Path | None, changes: tuple
 @click.argument("name")
 @click.option("--release", help="The release to measure; without it the live one, else the newest.")
 @DATA
+@PLOT
 @AS_JSON
-def evaluate(name: str, release: str | None, data: Path | None, as_json: bool) -> None:
+def evaluate(name: str, release: str | None, data: Path | None, picture: Path | None, as_json: bool) -> None:
     """Measure a published classifier on labelled photos, as the service would answer.
 
     Labels are matched to the task's classes by name. Where the photos lie in train/ and val/, val/ is measured; without
@@ -113,12 +115,15 @@ def evaluate(name: str, release: str | None, data: Path | None, as_json: bool) -
     """
     from training.classified import class_table, release_of
     from training.classified import evaluate as measured
-    from training.task_report import said_of
+    from training.drawings import save_drawing
+    from training.task_report import draw_confusion, said_of
     stores = open_stores(read_settings())
     found = release_of(stores.releases, name, release)
     described = task_named(stores, name)
     photos = to_measure(stores, described, found, data)
     said = measured(embedder_of(stores, found), photos, described.data.crop)
+    if picture is not None:
+        save_drawing(draw_confusion(said.classes, said.found), picture)
     if as_json:
         click.echo(json.dumps({"task": name, "release": found.name, **said.as_dict()}))
         return

@@ -1,5 +1,5 @@
-"""The schedule when something fails: what was cut off goes on, a database that is away ends nothing, and what waits to
-be added is what the live index lacks."""
+"""The schedule when something fails: what was cut off goes on, a database that is away ends nothing, shops of one host
+are never crawled at once, and what waits to be added is what the live index lacks."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,20 +8,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from app import unfinished
-from app.schedule import Schedule
+from app.cli import commands
+from app.commands.crawling import _by_host
+from app.exits import BUSY
+from app.schedule import Schedule, due_shops
 from app.settings import Settings
 from app.waiting import Waiting
 from app.wiring import Stores, open_stores
-from catalogue.files import write_file
+from catalogue.files import lock, write_file
 from catalogue.gallery_items import register
+from catalogue.holding import SILENT
 from catalogue.imports import import_path
 from catalogue.merging import merge
 from catalogue.queries import ProductPhotoRow, product_photos
-from catalogue.tables import Job, Shop, now
+from catalogue.tables import CrawlRun, Job, Shop, now
 from index.build import gallery_of
 from tests.app.test_crawl_commands import Started
 
@@ -214,3 +219,58 @@ def test_a_look_that_starts_nothing_waits_for_no_writer(stores: Stores) -> None:
     with stores.database.begin():
         assert schedule.tick() == 0 and schedule.code == 0
     assert retraining(stores).outcome == "scheduled"
+
+
+@pytest.fixture
+def neighbours(stores: Stores) -> Stores:
+    """Three shops that are to be crawled every six hours: 1 and 3 of one host, 2 of another."""
+    with Session(stores.database) as session, session.begin():
+        for name, url in (("Women", "https://one.example/women"), ("Else", "https://other.example/"),
+                          ("Men", "https://one.example/men")):
+            session.add(Shop(name=name, url=url, settings={"schedule": "6h"}))
+    return stores
+
+
+def due(stores: Stores, at: datetime) -> list[int]:
+    with Session(stores.readers) as session:
+        return [shop.id for shop in due_shops(session, at)]
+
+
+def crawled(stores: Stores, number: int, at: datetime) -> None:
+    with Session(stores.database) as session, session.begin():
+        session.add(CrawlRun(shop_id=number, state="done", started_at=at, beat_at=at, finished_at=at))
+
+
+def test_the_schedule_crawls_shops_of_one_host_in_turn(neighbours: Stores) -> None:
+    at, start = now() + timedelta(seconds=1), Started()
+    with Schedule(neighbours, start, lambda: at) as schedule:
+        assert schedule.tick() == 2 and schedule.tick() == 0
+        assert [arguments[-1] for arguments, _ in start.jobs] == ["1", "2"]
+        crawled(neighbours, 1, at)
+        start.jobs[0][1].code = 0
+        assert schedule.tick() == 1 and start.jobs[-1][0] == ("crawl", "--", "3")
+
+
+def test_a_shop_waits_while_another_of_its_host_is_crawled_from_elsewhere(neighbours: Stores) -> None:
+    at = now() + timedelta(seconds=1)
+    with Session(neighbours.database) as session, session.begin():
+        session.add(CrawlRun(shop_id=1, state="running", holder="elsewhere/1", beat_at=at))
+    assert due(neighbours, at) == [2]
+    assert sorted(due(neighbours, at + SILENT + timedelta(seconds=1))) == [1, 2, 3]
+
+
+def test_who_has_waited_longest_is_crawled_first(neighbours: Stores) -> None:
+    at = now() + timedelta(seconds=1)
+    for number, minutes in ((1, 2), (2, 1), (3, 0)):
+        crawled(neighbours, number, at + timedelta(minutes=minutes))
+    assert due(neighbours, at + timedelta(hours=7)) == [3, 2, 1]
+
+
+def test_one_crawl_takes_shops_of_one_host_one_after_the_other(neighbours: Stores) -> None:
+    assert _by_host(neighbours, [1, 2, 3]) == [[1, 3], [2]]
+
+
+def test_a_dry_run_leaves_a_shop_that_is_crawled_alone(neighbours: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(neighbours.settings.data_dir))
+    with lock(neighbours.settings.data_dir / "locks" / "crawl-1.lock", "the test"):
+        assert CliRunner().invoke(commands, ["crawl", "--dry-run", "Women"]).exit_code == BUSY

@@ -18,6 +18,7 @@ from index.gate import (
     Comparison,
     Named,
     check,
+    check_decision,
     check_named,
     check_size,
     check_untrained,
@@ -34,14 +35,22 @@ def test_the_gate_refuses_a_loss() -> None:
     with pytest.raises(GateRefused, match="'unseen'"):
         check([Comparison("all", 100, 0.9, 0.8), Comparison("unseen", 30, 0.60, 0.70)])
     with pytest.raises(GateRefused, match="'street'"):
-        check([Comparison("held_out", 400, 0.9, 0.9), Comparison("street", 300, 0.40, 0.60)])
-    check([Comparison("held_out", 400, 0.9, 0.9), Comparison("type boot", 20, 0.80, 0.90)])  # two photos: chance
+        check([Comparison("held_out", 400, 0.9, 0.9), Comparison("street", 300, 0.27, 0.32, worse=30, better=15)])
+    check([Comparison("street", 300, 0.27, 0.32, worse=115, better=100)])  # so many changed places: chance
+    check([Comparison("held_out", 400, 0.9, 0.9), Comparison("type boot", 20, 0.80, 0.90, worse=2)])
 
 
 def test_a_candidate_of_half_the_size_is_refused() -> None:
     check_size(50, 100)
     with pytest.raises(GateRefused, match="holds 10 photos"):
         check_size(10, 72)
+
+
+def test_a_candidate_that_would_call_everything_unknown_is_refused() -> None:
+    check_decision({"exact_from": 0.9}, {"exact_from": 0.9})
+    check_decision(None, None)
+    with pytest.raises(GateRefused, match="every shoe unknown"):
+        check_decision(None, {"exact_from": 0.9})
 
 
 def test_who_learned_nothing_is_refused() -> None:

@@ -124,6 +124,8 @@ def test_the_decision_knows_what_it_does_not_know() -> None:
     again = fitted_on_itself(other)
     assert again is not None
     assert Decision(**again.as_dict()) == again
+    assert again.false_models is not None and again.false_models <= 0.08 and 0.3 < (again.unknowns or 0) < 0.7
+    assert "another colour of a model that is" in str(again) and (again.siblings_named or 0) > 0.3
     assert fitted.decide(Evidence(0.97, 0.4, 0.5, 0.5, 0.35))[0] == EXACT
     verdict, confidence = fitted.decide(Evidence(0.2, 0.01, 0.01, 0.15, -0.01))
     assert verdict == UNKNOWN and confidence < 0.5

@@ -176,6 +176,11 @@ def test_dropout_and_neck_stand_before_the_head() -> None:
     assert torch.equal(network.features(pixels), network.pooled(pixels))
 
 
+def test_a_size_of_0_is_that_which_the_network_was_made_for() -> None:
+    sizes = [read_recipe(None, [f"backbone={name}", "size=0"]).size for name in ("alexnet", "inception_v3", "resnet50")]
+    assert sizes == [227, 299, 224]
+
+
 def test_colours_turn_and_fade_but_keep_their_brightness() -> None:
     packed = torch.full((32, 4, 4, 4), 255, dtype=torch.uint8)
     packed[..., :3] = torch.tensor([150, 100, 90])

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,16 @@ def test_a_long_name_takes_no_room_from_the_picture(tmp_path: Path, monkeypatch:
         crossing.draw([crossing.Crossed(name, ("hat", "shoes"), (found, found), found, 0.1, 1, 1.0, 0.9)], tmp_path)
         drawn[-1].draw_without_rendering()
         assert all(place.get_position().width > 0.3 for place in drawn[-1].axes), name
+
+
+def test_folds_that_overfit_are_named_and_names_in_any_letters_are_drawn(tmp_path: Path) -> None:
+    truth = np.arange(40) % 2
+    found = classification(truth, np.where(np.arange(40) < 28, truth, 1 - truth), 2)
+    one = crossing.Crossed("cnn3", ("모자", "hat"), (found, found), found, 0.1, 1, 1.0, 0.99)
+    assert " overfits" in crossing.table([one]) and one.as_dict()["overfits"]
+    assert " overfits" not in crossing.table([replace(one, train_accuracy=0.75)])
+    crossing.draw([one], tmp_path / "folds.png")
+    assert (tmp_path / "folds.png").stat().st_size > 1000
 
 
 def test_a_file_says_a_task(tmp_path: Path) -> None:
