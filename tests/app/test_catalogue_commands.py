@@ -3,10 +3,6 @@
 import gzip
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +15,7 @@ from sqlalchemy.orm import Session
 from app.cli import main
 from app.wiring import Stores
 from catalogue.tables import Listing, Product, ProductPhoto
+from tests.catalogue.test_kills import shot
 from tests.conftest import encoded, picture
 
 Run = Callable[..., tuple[int, str]]
@@ -106,25 +103,13 @@ def test_addresses_are_fetched_as_a_crawl_would(run: Run, tmp_path: Path, monkey
     server.server_close()
 
 
-def test_a_push_killed_again_and_again_ends_like_one_that_was_not(stores: Stores, tmp_path: Path) -> None:
+def test_a_push_killed_again_and_again_ends_like_one_that_was_not(stores: Stores, run: Run, tmp_path: Path) -> None:
     path = lines(tmp_path / "push.jsonl", 150)
-    command = [sys.executable, "-m", "app.cli", "catalogue", "import", str(path)]
-    environment = {**os.environ, "SOLESEARCH_DATA_DIR": str(stores.settings.data_dir),
-                   "SOLESEARCH_DATABASE_URL": stores.settings.database_url}
-
-    def count() -> int:
+    for last in (20, 110):
+        shot(stores, "catalogue.listings.add_photos", last, "catalogue", "import", path)
         with Session(stores.database) as session:
-            return session.scalar(select(func.count()).select_from(Listing)) or 0
-
-    for enough in (20, 90):
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until = time.monotonic() + 60
-        while count() < enough and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert 0 < count() <= 150
-    subprocess.run(command, env=environment, check=True, capture_output=True)
+            assert session.scalar(select(func.count()).select_from(Listing)) == last - 1
+    assert run("import", path)[0] == 0
     with Session(stores.database) as session:
         rows = session.execute(select(Listing.url, Product.key, func.count(ProductPhoto.id)).join(
             Product, Product.id == Listing.product_id).join(ProductPhoto, ProductPhoto.listing_id == Listing.id)

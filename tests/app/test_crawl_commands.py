@@ -4,6 +4,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
@@ -123,6 +125,9 @@ def test_a_report_names_exactly_what_changed(run: Callable[..., Result], shop: S
 
     text = run("crawl", "report").stdout
     assert "129000 KRW → 99000 KRW" in text and "1 replaced" in text and "gone: 1" in text
+    former = run("crawl", "report", "1", "--most", "3").stdout
+    assert "new: 10" in former and former.count("/shoe-") == 3 and "… and 7 more" in former
+    assert "there is no crawl run 99;" in str(run("crawl", "report", "99", code=1).exception)
     third = reports(run("crawl", "--json"))[0]
     assert not third["changes"] and third["counters"]["same"] == 10
 
@@ -202,6 +207,55 @@ def test_a_shop_that_another_process_crawls_is_a_code_of_its_own(
     with lock(stores.runs / "retrain.lock", "the test"), pytest.raises(SystemExit) as left:
         main(["retrain"])
     assert left.value.code == 75
+
+
+def begin(*words: str) -> subprocess.Popen[str]:
+    """A command in a process of its own that asks a shop for something every second."""
+    return subprocess.Popen([sys.executable, "-m", "app.cli", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            text=True, env={**os.environ, "SOLESEARCH_CRAWL_DELAY_S": "1"})
+
+
+def noticed(shop: Shopkeeper, path: str) -> threading.Event:
+    """Set as soon as the shop is asked for what lies under such a path."""
+    answers, asked = shop.app, threading.Event()
+
+    async def listening(scope: dict[str, Any], *rest: Any) -> None:
+        if path in scope["path"]:
+            asked.set()
+        await answers(scope, *rest)
+
+    shop.app = listening  # type: ignore[assignment]
+    return asked
+
+
+def test_a_crawl_that_is_asked_to_end_says_so_and_the_next_goes_on(run: Callable[..., Result], shop: Shopkeeper,
+                                                                   stores: Stores) -> None:
+    run("shop", "add", f"http://{shop.host}/", "--yes")
+    asked = noticed(shop, "/shoe-")
+    crawl = begin("crawl")
+    assert asked.wait(60)
+    crawl.terminate()
+    out, err = crawl.communicate()
+    assert crawl.returncode == 0 and "stopped early: it was asked to stop; the next crawl goes on" in out, err
+    assert "run 1 done" in (said := run("crawl").stdout) and "10 new" in said
+
+
+def test_a_schedule_that_is_asked_to_end_ends_its_crawls_and_there_is_one_at_a_time(
+        run: Callable[..., Result], shop: Shopkeeper, stores: Stores) -> None:
+    run("shop", "add", f"http://{shop.host}/", "--yes")
+    with Session(stores.database) as session, session.begin():
+        row = session.scalars(select(Shop)).one()
+        row.settings = {**row.settings, "schedule": "6h"}
+    asked = noticed(shop, "/shoe-")
+    schedule = begin("schedule", "--tick", "0.2")
+    assert asked.wait(60)
+    other = begin("schedule", "--once")
+    assert "already busy with the schedule" in other.communicate()[1] and other.returncode == 75
+    schedule.terminate()
+    out, err = schedule.communicate()
+    assert schedule.returncode == 0 and "stopped early: it was asked to stop" in out, err
+    with Session(stores.readers) as session:
+        assert session.scalars(select(CrawlRun)).one().holder == ""
 
 
 def test_where_all_shops_are_paused_a_crawl_says_so(run: Callable[..., Result], shop: Shopkeeper) -> None:
@@ -342,14 +396,6 @@ def test_a_job_that_failed_rests(stores: Stores) -> None:
         assert schedule.code == 1
         at[0] += timedelta(minutes=11)
         assert schedule.tick() == 1
-
-
-def test_new_photos_are_added_to_the_live_index(trained: Stores) -> None:
-    start = Started()
-    made = Schedule(trained, start)
-    assert made.tick() == 0  # the live index holds every photo
-    few = open_stores(Settings(**{**trained.settings.model_dump(), "add_after": 1}))
-    assert Schedule(few, start).tick() == 0
 
 
 def test_a_schedule_that_cannot_be_used_is_refused_at_the_start(stores: Stores) -> None:

@@ -14,7 +14,7 @@ from app.api import create_app
 from app.live import LiveIndex
 from app.live_tasks import LiveTasks
 from app.stock import Question, SlotAnswer, StockAnswer
-from app.stock_drawing import COLOURS, draw_stock
+from app.stock_drawing import COLOURS, _lettered, draw_stock
 from app.stock_slots import grid_slots, read_expected, read_slots
 from app.uploads import Upload
 from app.wiring import Stores
@@ -139,7 +139,8 @@ def test_bad_photos(client: TestClient) -> None:
     assert client.post("/stock", data={"grid": "1x3"}, files={"x": (None, "y")}).status_code == 422
 
 
-def test_products_by_retrieval(grown: Stores) -> None:
+def test_products_by_retrieval(grown: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.stock.FILLED_FROM", 0)
     grown.releases.promote("task:shelf", publish_colours(grown, "shelf", ("a", "b", "c"), filled="a"))
     with Session(grown.readers) as session:
         rows = product_photos(session)[:2]
@@ -147,9 +148,8 @@ def test_products_by_retrieval(grown: Stores) -> None:
     with TestClient(create_app(grown, LiveIndex(grown), LiveTasks(grown, by_colour))) as client:
         answer = ask(client, crops, products="index", expected=[str(row.product_id) for row in rows]).json()
         for one, row in zip(answer["slots"], rows, strict=True):
-            if one["state"] == "filled":
-                assert one["product"] == str(row.product_id) and one["name"].startswith("Tavero")
-            assert 0 <= one["expected_present"] <= one["filled"]
+            assert one["product"] == str(row.product_id) and one["name"].startswith("Tavero") and one["as_expected"]
+            assert 0 < one["expected_present"] <= one["filled"]
         assert answer["releases"]["products"].startswith("index-")
         wrong = ask(client, crops, products="index", expected=["999999", None])
         assert wrong.status_code == 400 and "live index" in wrong.json()["error"]
@@ -163,3 +163,8 @@ def test_slots_are_parsed_without_a_photo() -> None:
     assert read_expected("[7, null]", ["a", "b"]) == {"a": "7"}
     with pytest.raises(BadInput, match="no JSON"):
         read_expected("tea", ["a"])
+
+
+def test_letters_that_no_font_has_are_question_marks_and_others_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.stock_drawing.OTHER_FONTS", ("none.ttf",))
+    assert [_lettered(line, 14)[1] for line in ("A1: empty 5 %", "A1: 솔잎 a")] == ["A1: empty 5 %", "A1: ?? a"]

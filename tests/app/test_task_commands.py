@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 from app.cli import main
 from app.commands.task_options import kind_of, under_classes
 from app.wiring import Stores, embedder_of, open_stores
+from catalogue.files import lock
 from catalogue.photos import read_image
 from demo.pictures import PHOTOS
 from tests.conftest import encoded
@@ -120,6 +121,14 @@ def test_a_folder_becomes_a_release_that_says_all_of_itself(made: dict[str, Any]
     assert {"garment", "shapes"} <= {row["name"] for row in listed}
 
 
+def test_a_task_that_another_process_trains_is_a_code_of_its_own(made: dict[str, Any], run: Callable[..., Any],
+                                                                 home: Path) -> None:
+    place = next(path.parent for path in (home / "runs").glob("task-*/release") if path.read_text() == made["release"])
+    with lock(place / "run.lock", "the test"):
+        code, _, said = run("train", "shapes", *QUICK, "--set", f"start={home / 'start.pt'}")
+    assert code == 75 and "already busy with this training" in said
+
+
 def test_evaluating_matches_folders_by_name(made: dict[str, Any], run: Callable[..., Any], shapes: Path,
                                             stores_of_home: Stores, tmp_path: Path) -> None:
     (tmp_path / "square").mkdir()
@@ -136,7 +145,9 @@ def test_evaluating_matches_folders_by_name(made: dict[str, Any], run: Callable[
     served = embedder.embed(images).logits.argmax(1)
     assert said["correct"] == int((served == 2).sum()) and said["accuracy"] == said["correct"] / 12
     assert said["balanced_accuracy"] == said["accuracy"]
-    _, out, said = run("evaluate", "shapes", "--data", shapes)  # those it was trained on are left out
+    # Those it was trained on are left out.
+    _, out, said = run("evaluate", "shapes", "--data", shapes, "--plot", tmp_path / "c.png")
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     assert "correct / total" in out and "those that its training held out" in said
     assert json.loads(run("evaluate", "shapes", "--data", shapes, "--json")[1])["photos"] < 10
     own = json.loads(run("evaluate", "shapes", "--json")[1])  # without --data: what training held out
@@ -186,7 +197,8 @@ def test_a_grid_in_one_table_below_its_baseline(made: dict[str, Any], run: Calla
     head = [cell.strip() for cell in lines[0].strip("|").split("|")]
     assert head == ["Model", "Hyper-parameters", "Epochs (saved)", "Accuracy train/val", "F1", "Val loss", "#Params",
                     "img/s"]
-    assert "linear probe" in lines[2] and "slow" in lines[3] and "lr 0.001" in lines[3] and "±" in lines[3]
+    assert "linear probe, random weights of cnn3" in lines[2] and "40 of the head" in lines[2]
+    assert "slow" in lines[3] and "lr 0.001" in lines[3] and "±" in lines[3]
     assert "--start" in said
     assert run("compare", "shapes")[0] == 1
 
@@ -205,6 +217,9 @@ def test_a_network_is_written_as_a_pair_and_published_from_it(made: dict[str, An
     ours, theirs = (embedder_of(stores_of_home, one).embed(images).logits for one in (first, again))
     assert np.abs(ours - theirs).max() < 0.05
     assert install_task("shapes", stores_of_home.releases, lambda: NONE, "cpu", tmp_path) == name
+    code, out, said = run("install", "--from", tmp_path)
+    assert (code, out.strip()) == (0, name), said
+    assert "lies in" in run("install", "hat", "--from", tmp_path)[2]
     fitted = stores_of_home.releases.open(
         install_task("shapes", stores_of_home.releases, lambda: plain(300), "cpu", tmp_path))
     assert 0 < fitted.manifest["guard"]["threshold"] <= 0.5

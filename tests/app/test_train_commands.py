@@ -10,6 +10,8 @@ import pytest
 
 from app.cli import main
 from app.wiring import Stores
+from catalogue.files import lock
+from catalogue.snapshots import SplitShares, take_snapshot
 from training.recipes import Recipe
 from vision.preprocessing import Preprocessing
 from vision.saved import NetworkCard, read_card
@@ -87,6 +89,14 @@ def test_what_cannot_be_compared_is_said(stores: Stores, run: Callable[..., Any]
                         ([name, "--plot", tmp_path / "t.docx"], "cannot be written")):
         code, _, err = run("train", "compare", *words)
         assert code == 1 and says in err
+
+
+def test_a_training_that_another_process_is_at_is_a_code_of_its_own(stocked: Stores, run: Callable[..., Any]) -> None:
+    taken = take_snapshot(stocked.database, stocked.snapshots, SplitShares(0.2, 0.2))
+    recipe = Recipe(size=32, epochs=1)
+    with lock(stocked.runs / f"sku-{taken.digest}-{recipe.digest}" / "run.lock", "the test"):
+        code, _, err = run("train", "sku", "--snapshot", taken.digest, "--set", "size=32", "--set", "epochs=1")
+    assert code == 75 and "already busy with this training" in err
 
 
 def test_a_search_from_the_command_line(stocked: Stores, run: Callable[..., Any], tmp_path: Path) -> None:

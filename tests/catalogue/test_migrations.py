@@ -1,5 +1,10 @@
 """A catalogue of the first schema is brought to the newest one with all it holds, on both databases."""
 
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -39,10 +44,15 @@ THEN = datetime(2025, 5, 1, tzinfo=UTC)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def old(request: pytest.FixtureRequest, tmp_path: Path) -> Engine:
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without any table."""
+    return f"sqlite:///{tmp_path}/old.db" if request.param == "sqlite" else request.getfixturevalue("cluster").empty()
+
+
+@pytest.fixture
+def old(empty: str) -> Engine:
     """A database at the first schema."""
-    url = f"sqlite:///{tmp_path}/old.db" if request.param == "sqlite" else request.getfixturevalue("cluster").empty()
-    database = open_database(url)
+    database = open_database(empty)
     config = alembic.config.Config()
     config.set_main_option("script_location", str(Path(str(migrations.__file__)).parent))
     with database.begin() as connection:
@@ -170,10 +180,57 @@ def test_an_import_finds_its_photos_by_an_index(old: Engine) -> None:
     old.dispose()
 
 
+def differences(database: Engine) -> list[object]:
+    """What the tables of a database lack or have too much."""
+    with database.connect() as connection:
+        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": False}),
+                                     Table.metadata))
+
+
 def test_migrations_and_tables_agree(old: Engine) -> None:
     migrate(old)
-    with old.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": False}),
-                                       Table.metadata)
-    assert differences == []
+    assert differences(old) == []
     old.dispose()
+
+
+def test_a_database_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "new.db", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    releasing = threading.Timer(0.3, other.execute, ["COMMIT"])
+    releasing.start()
+    try:
+        with open_database(f"sqlite:///{tmp_path}/new.db").connect() as connection:
+            assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+    finally:
+        releasing.join()
+        other.close()
+
+
+OPENING = """
+import sys
+import alembic.command, alembic.config, alembic.script
+from app.settings import read_settings
+from app.wiring import open_stores
+settings = read_settings()
+print("ready", flush=True)
+sys.stdin.readline()
+open_stores(settings)
+"""
+
+
+def test_processes_that_open_an_empty_database_at_once_find_it_whole(empty: str, tmp_path: Path) -> None:
+    surroundings = {**os.environ, "SOLESEARCH_DATA_DIR": str(tmp_path / "data"), "SOLESEARCH_DATABASE_URL": empty}
+    opening = [subprocess.Popen([sys.executable, "-c", OPENING], env=surroundings, text=True, stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    for one in opening:
+        assert one.stdout is not None and one.stdout.readline() == "ready\n"
+    for one in opening:
+        assert one.stdin is not None
+        one.stdin.write("on\n")
+        one.stdin.flush()
+    for one in opening:
+        _, said = one.communicate()
+        assert one.returncode == 0, said
+    database = open_database(empty)
+    assert differences(database) == []
+    database.dispose()

@@ -5,7 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from app.wiring import Stores
 from catalogue.errors import BadInput, BadRelease, Busy, NotFound, NothingLive
 from catalogue.files import lock
 from catalogue.integrity import faults
-from catalogue.pruning import prune
+from catalogue.pruning import _forget, prune
 from catalogue.releases import MANIFEST
 from catalogue.tables import Live, Release
 
@@ -91,7 +92,15 @@ def test_what_is_live_keeps_its_network_although_its_own_folder_is_damaged(store
     assert (stores.releases.folder / network).is_dir() and (stores.releases.folder / live).is_dir()
 
 
-def test_what_is_promoted_while_others_are_pruned_stays_with_its_network(stores: Stores) -> None:
+def test_what_is_promoted_while_others_are_pruned_stays_with_its_network(stores: Stores,
+                                                                         monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = threading.Event()
+
+    def forget(readable: Collection[str], keep: int, session: Session) -> set[str]:
+        looked.set()
+        return _forget(readable, keep, session)
+
+    monkeypatch.setattr("catalogue.pruning._forget", forget)
     network = publish(stores, "net", "network")
     index = publish_made_with(stores, network)
     for number in range(2):
@@ -103,7 +112,7 @@ def test_what_is_promoted_while_others_are_pruned_stays_with_its_network(stores:
             session.add(Live(slot="index", release_id=row.id))
             session.flush()
             pruning = threads.submit(prune, stores.releases)
-            time.sleep(0.5)  # long enough that it has looked, and waits
+            assert looked.wait(60)  # what it asks the database from now on waits for this transaction
         assert pruning.result() == []
     assert (stores.releases.folder / network).is_dir()
 

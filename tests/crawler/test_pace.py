@@ -5,6 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,24 +16,30 @@ from crawler.pace import Pace, Stopped
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-def asked(pace: Pace, count: int, delay_s: float, host: str = "shop.example") -> list[float]:
-    """When each of `count` requests from several threads had its turn."""
-    moments: list[float] = []
+class Noted(threading.Event):
+    """Notes for how long it would have been waited for, and keeps nobody waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waits.append(timeout or 0.0)
+        return False
+
+
+def test_requests_to_a_host_are_spaced_with_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crawler.pace.time", SimpleNamespace(monotonic=lambda: 100.0))
+    pace, stop = Pace(4), Noted()
 
     def ask(_: int) -> None:
-        with pace.turn(host, delay_s, threading.Event()):
-            moments.append(time.monotonic())
+        with pace.turn("shop.example", 10, stop):
+            pass
 
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(ask, range(count)))
-    return sorted(moments)
-
-
-def test_requests_to_a_host_are_spaced_with_jitter() -> None:
-    moments = asked(Pace(4), 6, 0.05)
-    gaps = [after - before for before, after in pairwise(moments)]
-    assert min(gaps) >= 0.03 and moments[-1] - moments[0] >= 5 * 0.05 * 0.8 - 0.02
-    assert len({round(gap, 3) for gap in gaps}) > 1
+        list(pool.map(ask, range(6)))
+    gaps = [after - before for before, after in pairwise([0.0, *sorted(stop.waits)])]
+    assert len(gaps) == 5 and all(8 <= round(gap, 6) <= 12 for gap in gaps) and len(set(gaps)) > 1
 
 
 def test_no_more_at_once_than_allowed_and_hosts_apart() -> None:

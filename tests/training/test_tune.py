@@ -219,7 +219,12 @@ stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
 snapshot = take_snapshot(stores.database, stores.snapshots, SplitShares(0.2, 0.2))
 recipe = Recipe(size=32, epochs=2, views=4, batch=16, precision="fp32")
 asked = tune.Search(recipe, {"lr": Choice((0.02, 0.05))}, snapshot, stores.runs / "search", "none")
-means = tune.Means(stores.photos, stores.releases, "cpu", step=lambda n, now: print(n, now.epoch, flush=True))
+
+def step(number, now):
+    print(number, now.epoch, flush=True)
+    sys.stdin.readline()  # goes on when it is told to, or nobody is there to tell it
+
+means = tune.Means(stores.photos, stores.releases, "cpu", step=step)
 found = tune.search(asked, means, 2)
 print([trial.state.name for trial in found], stores.releases.names())
 print(tune.train_best(asked, tune.best(found).params, 2, means))
@@ -229,14 +234,15 @@ print(tune.train_best(asked, tune.best(found).params, 2, means))
 def test_shot_in_a_trial_the_search_goes_on_with_it(stocked: Stores) -> None:
     runner = [sys.executable, "-c", PROGRAM, str(stocked.settings.data_dir)]
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen(runner, stdout=subprocess.PIPE, text=True, env=surroundings)
-    assert first.stdout is not None
-    for line in first.stdout:
-        if line == "1 2\n":
-            break
-    os.kill(first.pid, signal.SIGKILL)
-    first.wait()
-    again = subprocess.run(runner, capture_output=True, text=True, check=True, env=surroundings)
+    first = subprocess.Popen(runner, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+                             env=surroundings)
+    assert first.stdout is not None and first.stdin is not None
+    while first.stdout.readline() != "1 2\n":
+        first.stdin.write("on\n")
+    first.kill()
+    assert first.wait() == -signal.SIGKILL
+    again = subprocess.run(runner, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+                           env=surroundings)
     *steps, outcome, release = again.stdout.splitlines()
     assert steps[0] == "1 2"  # the second trial goes on from its second epoch
     assert outcome == "['COMPLETE', 'COMPLETE'] []"  # and trials publish nothing
