@@ -138,8 +138,9 @@ def held_out_photos(gallery: Gallery) -> np.ndarray:
 
 
 def unseen_products(gallery: Gallery) -> np.ndarray:
-    """Which items (n,) are of products with no photo on the train side."""
-    trained = np.unique(gallery.products[gallery.sides == "train"])
+    """Which items (n,) are of products that were not trained on: held out of those that were are the photos on side
+    `val`, which may be all that a shop still shows of one."""
+    trained = np.unique(gallery.products[np.isin(gallery.sides, ("train", "val"))])
     return ~np.isin(gallery.products, trained)
 
 

@@ -146,13 +146,20 @@ def _leave_one_out(stores: Stores, opened: Published, gallery: "Gallery", quick:
 
 
 def _sides(stores: Stores, network: Published) -> dict[str, str]:
-    """Each photo's side in the snapshot that the network was trained on."""
+    """Each photo's side in the snapshot that the network was trained on; one that came since of a product it was
+    trained on is held out, but not of a product that training never saw."""
     digest = str(network.manifest.get("snapshot", ""))
+    if not digest:
+        return {}
     try:
-        return {photo.sha256: photo.split for photo in open_snapshot(stores.snapshots, digest).photos} if digest else {}
+        photos = open_snapshot(stores.snapshots, digest).photos
     except NotFound as error:
         raise NotFound(f"the snapshot {digest}, which {network.name} was trained on, is gone, and with it what that "
                        f"saw; restore {stores.snapshots / digest} from a backup, or `solesearch retrain`") from error
+    trained = {photo.product_key for photo in photos if photo.split == "train"}
+    with Session(stores.readers) as session:
+        since = {row.sha256: "val" for row in product_photos(session) if row.product_key in trained}
+    return since | {photo.sha256: photo.split for photo in photos}
 
 
 def _index(stores: Stores, name: str | None) -> Published:

@@ -78,7 +78,7 @@ def to_measure(stores: Stores, found: "Task", release: "Published", data: Path |
     """The photos to measure a release on: those held out by their source, those that its training held out of its own
     photos, and all of another folder that parts none."""
     from training.classify import measured_on
-    from training.labelled import LabelledPhoto as Photo
+    from training.labelled import LabelledPhoto
     entries = labelled(stores, found, data)
     held = [one for one in entries if one.side == "val"]
     if held:
@@ -99,7 +99,7 @@ def to_measure(stores: Stores, found: "Task", release: "Published", data: Path |
         click.echo(f"The photos of the task {found.name} are not those that {release.name} was trained with: some that "
                    "are held out now may have been trained on.", err=True)
     chosen = [photos.photos[row] for row in photos.rows("val")]
-    return [Photo(one.path, photos.classes[one.label], one.side, one.box) for one in chosen]
+    return [LabelledPhoto(one.path, photos.classes[one.label], one.side, one.box) for one in chosen]
 
 
 def catalogue_rows(stores: Stores) -> Any:

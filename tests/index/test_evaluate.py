@@ -13,7 +13,7 @@ from app.commands.indexing import add_with_bar, build_with_bar, open_whole
 from app.wiring import Stores, embedder_of, network_of
 from catalogue.imports import import_path
 from index.again import asked_again
-from index.evaluate import PHOTO_COUNTS, SHORT, Queries, ask, evaluate, held_out_rows
+from index.evaluate import PHOTO_COUNTS, SHORT, Queries, ask, evaluate, held_out_rows, unseen_products
 from index.gallery import read_gallery
 from index.report import mistakes, write_report
 from tests.index.test_index import made_gallery
@@ -74,6 +74,18 @@ def test_evaluation_sees_what_was_added_and_not_what_was_removed(
         assert getattr(whole, name)[order].tolist() == getattr(fresh, name)[other].tolist(), name
     assert np.allclose(whole.vectors[order], fresh.vectors[other], atol=1e-5)
     assert evaluate(whole)["queries"] == evaluate(fresh)["queries"]
+
+
+def test_a_product_that_was_photographed_anew_is_not_one_that_training_never_saw(
+        grown: Stores, make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    import_path(grown.database, grown.photos, make_folder(tmp_path / "more", models=9, views=6))
+    network = grown.releases.newest("network")
+    gallery, _ = read_gallery(grown.releases.open(build_with_bar(grown, network)).folder)
+    keys = gallery.keys[np.searchsorted(gallery.product_ids, gallery.products)]
+    known = np.isin(keys, embedder_of(grown, network).card.classes)
+    since = gallery.only(known & (gallery.sides != "train"))  # as if the photos trained on were gone from the shop
+    assert len(since.ids) > 10 and set(since.sides.tolist()) == {"val"} and not unseen_products(since).any()
+    assert unseen_products(gallery.only(~known)).all()
 
 
 def test_the_worst_errors_are_shown(trained: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
