@@ -4,11 +4,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from catalogue.errors import BadPhoto, NotFound
 from catalogue.files import write_file
 from catalogue.photos import PhotoStore
 from vision.preprocessing import Preprocessing, foreground
@@ -24,6 +26,33 @@ def pack(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, 
     The file is made once; a run that finds it whole (`pixels.done` holds its names) reads it again.
     """
     return pack_images(names, lambda row: store.image(names[row]), preprocessing, folder, watch)
+
+
+def pack_readable(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, folder: Path,
+                  watch: Callable[[int], None] | None = None) -> tuple[np.ndarray, list[int]]:
+    """As `pack`, without the photos that are gone or damaged; also returns which rows of `names` were packed.
+
+    A photo that was left out once stays left out of this folder: a training that goes on has the photos it began with.
+    """
+    note = folder / "pixels.unread"
+    unread = set(note.read_text().split()) if note.is_file() else set()
+
+    def image(kept: Sequence[str], row: int) -> Image.Image:
+        try:
+            return store.image(kept[row])
+        except (BadPhoto, NotFound) as error:
+            log.warning("left out of training: %s", error)
+            unread.add(kept[row])
+            raise
+
+    while True:
+        rows = [row for row, name in enumerate(names) if name not in unread]
+        kept = [names[row] for row in rows]
+        try:
+            return pack_images(kept, partial(image, kept), preprocessing, folder, watch), rows
+        except (BadPhoto, NotFound):
+            unread.update(name for name in kept if not store.path(name).is_file())
+            write_file(note, "\n".join(sorted(unread)).encode())
 
 
 def pack_images(names: Sequence[str], image: Callable[[int], Image.Image], preprocessing: Preprocessing, folder: Path,

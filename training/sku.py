@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from catalogue.releases import Releases
 from catalogue.snapshots import Snapshot, SnapshotPhoto
 from training.batches import Labelled
 from training.checkpoints import made_before
-from training.distilling import open_teacher
+from training.distilling import Teacher, open_teacher
 from training.loop import NOBODY, Row, Watch, fit, saved_epoch, use_bf16
 from training.measuring import MOST_QUERIES, Predictions, class_logits, fit_temperature, held_out, predict, train_top1
 from training.parallel import Team, join
-from training.pixels import pack, sweep_pixels
+from training.pixels import pack_readable, sweep_pixels
 from training.recipes import Recipe
 from training.report import write_report
 from training.starting import new_network
@@ -60,7 +60,7 @@ def train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Relea
 def _tidy(run: Path) -> None:
     """Remove what a training that is done needs no longer."""
     # What says that the pixels are whole goes before them: a kill in between must not leave it alone.
-    for leftover in ("checkpoint.pt", "pixels.done", "pixels.u8"):
+    for leftover in ("checkpoint.pt", "pixels.done", "pixels.u8", "pixels.unread"):
         (run / leftover).unlink(missing_ok=True)
 
 
@@ -71,15 +71,14 @@ def classes_of(snapshot: Snapshot) -> tuple[str, ...]:
 
 def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Releases, run: Path, pixels: Path,
            team: Team, watch: Watch) -> str:
-    classes = classes_of(snapshot)
-    if len(classes) < 2:
-        raise BadInput(f"snapshot {snapshot.digest} has {len(classes)} products to train on; at least two are needed")
-    photos = snapshot.photos
     # Before the photos are unpacked, which takes long and much room: these may refuse the recipe.
-    network = new_network(recipe, len(classes))
-    teacher = open_teacher(recipe, releases, classes, network.width)
-    packed = team.in_turn(partial(pack, store, [photo.sha256 for photo in photos], recipe.preprocessing, pixels,
-                                  watch.packed))
+    classes, network, teacher = _begun(snapshot, recipe, releases)
+    packed, rows = team.in_turn(partial(pack_readable, store, [photo.sha256 for photo in snapshot.photos],
+                                        recipe.preprocessing, pixels, watch.packed))
+    if len(rows) < len(snapshot.photos):
+        snapshot = replace(snapshot, photos=tuple(snapshot.photos[row] for row in rows))
+        classes, network, teacher = _begun(snapshot, recipe, releases)
+    photos = snapshot.photos
     data = _labelled(packed, photos, classes)
     check = [row for row, photo in enumerate(photos) if photo.split != "train"]
 
@@ -92,6 +91,16 @@ def _train(snapshot: Snapshot, recipe: Recipe, store: PhotoStore, releases: Rele
     history = fit(network, recipe, data, measure, run / "checkpoint.pt", team, teacher, watch.step, watch.epoch)
     return team.agree(lambda: _publish(network, recipe, snapshot, classes, packed, history, store, releases,
                                        team.device))
+
+
+def _begun(snapshot: Snapshot, recipe: Recipe,
+           releases: Releases) -> tuple[tuple[str, ...], Network, Teacher | None]:
+    """The classes, the network as it starts, and its teacher."""
+    classes = classes_of(snapshot)
+    if len(classes) < 2:
+        raise BadInput(f"snapshot {snapshot.digest} has {len(classes)} products to train on; at least two are needed")
+    network = new_network(recipe, len(classes))
+    return classes, network, open_teacher(recipe, releases, classes, network.width)
 
 
 def _labelled(packed: np.ndarray, photos: Sequence[SnapshotPhoto], classes: Sequence[str]) -> Labelled:

@@ -21,6 +21,7 @@ from training.augmentation import augment
 from training.losses import margin_at
 from training.measuring import Predictions, fit_temperature, held_out, predict, train_top1
 from training.optimizing import rate_at
+from training.pixels import pack_readable
 from training.recipes import Recipe, read_recipe
 from training.report import write_report
 from training.sampling import balanced_epoch
@@ -230,6 +231,24 @@ def test_killed_and_started_again_it_ends_as_if_it_never_was(stocked: Stores) ->
     torch.set_num_threads(threads)
     weights = [stocked.releases.open(one).manifest["files"]["weights.pt"] for one in (name, whole)]
     assert name != whole and weights[0] == weights[1]
+
+
+def test_photos_that_are_gone_or_damaged_are_left_out_of_training(stocked: Stores, monkeypatch: pytest.MonkeyPatch,
+                                                                  caplog: pytest.LogCaptureFixture) -> None:
+    snapshot = take_snapshot(stocked.database, stocked.snapshots, SplitShares(0.2, 0.2))
+    gone, damaged, *_ = (photo.sha256 for photo in snapshot.side("train"))
+    stocked.photos.path(gone).unlink()
+    stocked.photos.path(damaged).write_bytes(stocked.photos.path(damaged).read_bytes()[:300])
+    quick = replace(QUICK, epochs=1)
+    made = train(snapshot, quick, stocked.photos, stocked.releases, stocked.runs, "cpu")
+    measures = stocked.releases.open(made).manifest["measures"]
+    assert measures["photos"] == len(snapshot.side("train")) - 2 and caplog.text.count("left out of training") == 2
+    folder = stocked.runs / "again"
+    names = [photo.sha256 for photo in snapshot.photos]
+    packed, rows = pack_readable(stocked.photos, names, quick.preprocessing, folder)
+    assert len(packed) == len(rows) == len(names) - 2
+    monkeypatch.setattr("training.pixels.foreground", pytest.fail)  # what lies ready is not packed again
+    assert pack_readable(stocked.photos, names, quick.preprocessing, folder)[1] == rows
 
 
 def test_training_refuses_what_it_cannot_use(stocked: Stores) -> None:
