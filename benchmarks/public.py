@@ -1,11 +1,11 @@
 """Recall on public sets by their standard protocols, beside a colour histogram, to compare with what is published.
 
-    python -m benchmarks.public --set sop|inshop|zappos --folder DIR --network RELEASE [--json]
+    python -m benchmarks.public --set sop|inshop|zappos --folder DIR --network RELEASE [--data DIR] [--json]
     python -m benchmarks.public --set sop|inshop|zappos --folder DIR [--recipe FILE] [--change NAME=VALUE …]
         [--data DIR] [--json]
 
-DIR is the set as its authors hand it out, unpacked. The first form measures a network release of SOLESEARCH_DATA_DIR,
-the second trains one on the set's train side before, in a folder of its own (--data, or public-SET below that one). A
+DIR is the set as its authors hand it out, unpacked. The first form measures a network release of SOLESEARCH_DATA_DIR
+or --data, the second trains one on the set's train side before, in a folder of its own: --data, or public-SET there. A
 query is right at k if one of the k nearest *photos* shows its product; itself never counts. Of a tie, the right photo
 comes last. UT-Zappos50K has no retrieval protocol and mostly one photo a product: there, photos of one model in several
 colours are to find each other. Intervals are 95 %, by bootstrap over products.
@@ -56,7 +56,7 @@ def main() -> None:
 def _measured(options: argparse.Namespace) -> None:
     photos = read_public(options.layout, options.folder)
     settings = read_settings()
-    stores = open_stores(settings) if options.network else own_stores(
+    stores = open_stores(settings) if options.network and not options.data else own_stores(
         options.data or settings.data_dir / f"public-{options.layout}", settings.threads)
     name = options.network or trained(stores, photos, read_recipe(options.recipe, options.changes), options.layout)
     found = measure(embedder_of(stores, stores.releases.open(name)), photos, RANKS[options.layout],

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.wiring import Stores
 from benchmarks import public
+from benchmarks.own_stores import own_stores
 from catalogue.errors import BadInput
 from catalogue.imports import import_path
 from catalogue.public_sets import PublicPhoto, read_public
@@ -157,7 +158,8 @@ def test_a_network_is_trained_on_the_train_side_and_measured_on_the_other(
         capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(stores.settings.data_dir))
     monkeypatch.setenv("SOLESEARCH_THREADS", "1")
-    words = ["public", "--set", layout, "--folder", str(MADE[layout](tmp_path / layout))]
+    folder, own = MADE[layout](tmp_path / layout), tmp_path / "own"
+    words = ["public", "--set", layout, "--folder", str(folder), "--data", str(own)]
     for change in ("size=32", "epochs=1", "views=4", "batch=8", "precision=fp32"):
         words += ["--change", change]
     monkeypatch.setattr(sys, "argv", words)
@@ -166,6 +168,8 @@ def test_a_network_is_trained_on_the_train_side_and_measured_on_the_other(
     assert [line.split("  ")[0].strip() for line in lines] == ["colour histogram", "network"]
     assert all(f"recall@{k} " in line for k in public.RANKS[layout] for line in lines)
     assert {"sop": "9 queries", "inshop": "2 queries"}.get(layout, " queries") in lines[1]
-    monkeypatch.setattr(sys, "argv", [*words[:5], "--network", stores.releases.names("network")[0], "--json"])
+    assert not stores.releases.names("network") and not any(stores.photos.folder.rglob("*"))  # nothing of the user's
+    (name,) = own_stores(own).releases.names("network")
+    monkeypatch.setattr(sys, "argv", [*words[:7], "--network", name, "--json"])
     public.main()
     assert capsys.readouterr().out.splitlines()[:2] == lines
