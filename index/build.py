@@ -56,7 +56,7 @@ def build(database: Engine, store: PhotoStore, releases: Releases, network: Publ
         draft.manifest.update(
             network=network.name, preprocessing=asdict(embedder.card.preprocessing),
             width=embedder.card.width, items=len(gallery.ids), products=len(gallery.product_ids),
-            kind=made.kind, recall_against_exact=made.recall_at_10,
+            search=made.kind, recall_against_exact=made.recall_at_10,
             measures=evaluate(gallery, again), decision=decision.as_dict() if decision else None)
     with Session(database) as session, session.begin():
         note_changes(session)  # a photo may have left its product between our reading and our naming its item

@@ -183,6 +183,17 @@ def test_a_killed_retraining_goes_on_while_it_is_the_same_and_not_stale(
     assert unfinished.begun(stocked, shares) is None and "7 days ago" in capsys.readouterr().err
 
 
+def test_a_build_says_how_it_decides_and_what_its_kind_of_search_loses(
+        grown: Stores, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOLESEARCH_DATA_DIR", str(grown.settings.data_dir))
+    monkeypatch.setenv("SOLESEARCH_DATABASE_URL", grown.settings.database_url)
+    for kind in ("flat", "sq8"):
+        assert run("index", "build", "--kind", kind) == 0
+        said = capsys.readouterr().err
+        assert "calibrated" in said and ("sq8: its own search finds" in said) == (kind == "sq8")
+        assert "its own search" not in said or kind == "sq8"
+
+
 def test_a_retraining_s_own_settings_come_after_those_of_the_environment(
         at: Stores, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     monkeypatch.setenv("SOLESEARCH_RETRAIN_OPTIONS", "--set backbone=nothing --set size=1")

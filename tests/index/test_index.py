@@ -250,6 +250,7 @@ def test_vectors_of_another_network_are_refused(trained: Stores) -> None:
 
 
 PROGRAM = """
+import os
 import sys
 from pathlib import Path
 from app.commands.indexing import build_with_bar
@@ -259,7 +260,7 @@ import index.build
 stores = open_stores(Settings(data_dir=Path(sys.argv[1])))
 photos = stores.photos.image
 def slow(name):
-    print("photo", flush=True)
+    os.write(1, b"photo\\n")  # by several threads
     __import__("time").sleep(0.05)
     return photos(name)
 stores.photos.image = slow
