@@ -44,8 +44,8 @@ def build(name: str | None, kind: str, exact_to: int) -> None:
     network = stores.releases.open(name) if name else stores.releases.newest("network")
     made = stores.releases.open(build_with_bar(stores, network, kind, exact_to))
     if made.manifest["search"] != "flat":
-        click.echo(f"{made.manifest['search']}: its own search finds {made.manifest['recall_against_exact']:.4f} of the "
-                   "ten nearest that exact search finds", err=True)
+        click.echo(f"{made.manifest['search']}: its own search finds {made.manifest['recall_against_exact']:.4f} of "
+                   "the ten nearest that exact search finds", err=True)
     click.echo(made.name)
 
 
