@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from training.augmentation import augment
-from training.batches import Batch, Labelled, batches, gathered_at
+from training.batches import Batch, Labelled, batches, gathered_at, size_at
 from training.loop import Run, set_mode
 from training.parallel import Team
 from training.recipes import Recipe, read_recipe
@@ -66,7 +66,7 @@ def compare(recipe: Recipe, data: Labelled, device: str, rounds: int) -> dict[st
     run = Run(network, recipe, data, team, None)
     chosen = [np.arange(at, at + recipe.batch) for at in range(0, len(data.rows) - recipe.batch + 1, recipe.batch)]
     random = torch.Generator(team.device).manual_seed(0)
-    size = recipe.train_size or recipe.size
+    size = size_at(recipe, recipe.epochs - 1)
     gathered = gathered_at(recipe, size)
     gathering = _timed(team, lambda: len(list(batches(data, chosen, gathered, team.device)))) / len(chosen)
     ready = list(batches(data, chosen, gathered, team.device))

@@ -41,7 +41,7 @@ from catalogue.snapshots import Snapshot, SnapshotPhoto, near_duplicate_groups
 from index.disturbed import disturbed
 from training.grid import read_grid
 from training.loop import Watch
-from training.pixels import pack
+from training.pixels import pack_images
 from training.recipes import Recipe, read_recipe
 from training.sku import train
 from vision.measures import retrieval
@@ -156,6 +156,7 @@ def measured(stores: Stores, photos: Photos, recipes: Mapping[str, Recipe]) -> t
     first = next(iter(recipes.values()))
     ways, looks = _baselines(stores, rows, first), baselines(careless, first)
     snapshot, trainings = _snapshot(photos, stores.snapshots), {}
+    names = [row.sha256 for row in rows]
     for way, recipe in recipes.items():
         began = time.perf_counter()
         release = stores.releases.open(
@@ -163,8 +164,8 @@ def measured(stores: Stores, photos: Photos, recipes: Mapping[str, Recipe]) -> t
                   training_device(stores.settings), Watch(step=say_epochs(f"{way}: ")), stores.runs / "pixels"))
         took = time.perf_counter() - began
         embedder = embedder_of(stores, release)
-        packed = pack(stores.photos, [row.sha256 for row in rows], recipe.preprocessing,
-                      stores.runs / "pixels" / f"gallery-{recipe.size}-{recipe.fit}")
+        packed = pack_images(names, lambda row: stores.photos.image(names[row]), recipe.preprocessing,
+                             stores.runs / "pixels" / f"gallery-{recipe.size}-{recipe.fit}")
         ways[way] = embedder.in_batches(np.ascontiguousarray(packed[..., :3]), embedder.batch).vectors
         looks[way] = embedder.embed(careless).vectors
         if colours := embedder.card.colours:

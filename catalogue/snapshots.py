@@ -124,7 +124,7 @@ def near_duplicate_groups(rows: Sequence[ProductPhotoRow]) -> dict[str, str]:
     for members in by_product.values():
         for at, one in enumerate(members):
             for other in members[:at]:
-                if (int(one.dhash, 16) ^ int(other.dhash, 16)).bit_count() <= NEAR_DUPLICATE_BITS:
+                if _alike(one.dhash, other.dhash):
                     low, high = sorted((root(one.sha256), root(other.sha256)))
                     parent[high] = low
     return {row.sha256: root(row.sha256) for row in rows}
@@ -135,16 +135,19 @@ class Copies:
 
     def __init__(self, rows: Sequence[ProductPhotoRow]) -> None:
         self._names = {row.sha256 for row in rows}
-        self._hashes: dict[int, list[int]] = defaultdict(list)
+        self._hashes: dict[int, list[str]] = defaultdict(list)
         for row in rows:
-            self._hashes[row.product_id].append(int(row.dhash, 16))
+            self._hashes[row.product_id].append(row.dhash)
 
     def has(self, product: int, data: bytes) -> bool:
         """Whether a photo's bytes are a catalogue photo's, or look like one of this product; `BadPhoto` if no photo."""
         found = facts(data)
-        return found.sha256 in self._names or any(
-            (int(found.dhash, 16) ^ other).bit_count() <= NEAR_DUPLICATE_BITS
-            for other in self._hashes.get(product, ()))
+        return found.sha256 in self._names or any(_alike(found.dhash, other)
+                                                  for other in self._hashes.get(product, ()))
+
+
+def _alike(one: str, other: str) -> bool:
+    return (int(one, 16) ^ int(other, 16)).bit_count() <= NEAR_DUPLICATE_BITS
 
 
 def assign_splits(rows: Sequence[ProductPhotoRow], groups: dict[str, str], known: dict[str, str],

@@ -70,11 +70,10 @@ def slices_of(gallery: Gallery, again: Mapping[str, Queries] | None = None) -> t
     Returns the name of the headline, and all slices, the same queries for every network whose vectors are asked.
     `held_out` are photos the network was not trained on, `unseen` those of products it never saw; the headline is
     `held_out` where there is any, because a photo the network was trained on proves little. The rest are slices of the
-    headline's queries: by the number of other photos
-    that their product has in the gallery, cut down to exactly 1, 2, 4 or 8; by shoe type; by their place among those
-    that the shop shows, `view 1` and so on, for a shop takes its shoes from the same sides in the same order, and no
-    catalogue says more of the viewing angle; and those of `again`, photos asked once more turned, small or careless. Of
-    a slice with more than 4,000 photos a draw asks.
+    headline's queries: by the number of other photos that their product has in the gallery, cut down to exactly 1, 2, 4
+    or 8; by shoe type; by their place among those that the shop shows, `view 1` and so on, for a shop takes its shoes
+    from the same sides in the same order, and no catalogue says more of the viewing angle; and those of `again`, photos
+    asked once more turned, small or careless. Of a slice with more than 4,000 photos a draw asks.
     """
     slices = {
         "all": np.ones(len(gallery.ids), bool),

@@ -19,18 +19,10 @@ log = logging.getLogger(__name__)
 UNUSED_S = 14 * 24 * 3600
 
 
-def pack(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, folder: Path,
-         watch: Callable[[int], None] | None = None) -> np.ndarray:
-    """Return pixels and mask of the store's photos as uint8 (n, size, size, 4), memory-mapped from a file in `folder`.
-
-    The file is made once; a run that finds it whole (`pixels.done` holds its names) reads it again.
-    """
-    return pack_images(names, lambda row: store.image(names[row]), preprocessing, folder, watch)
-
-
 def pack_readable(store: PhotoStore, names: Sequence[str], preprocessing: Preprocessing, folder: Path,
                   watch: Callable[[int], None] | None = None) -> tuple[np.ndarray, list[int]]:
-    """As `pack`, without the photos that are gone or damaged; also returns which rows of `names` were packed.
+    """Return the store's photos as `pack_images` does, and which rows of `names` they are: those that are gone or
+    damaged are left out.
 
     A photo that was left out once stays left out of this folder: a training that goes on has the photos it began with.
     """
@@ -52,12 +44,19 @@ def pack_readable(store: PhotoStore, names: Sequence[str], preprocessing: Prepro
             return pack_images(kept, partial(image, kept), preprocessing, folder, watch), rows
         except (BadPhoto, NotFound):
             unread.update(name for name in kept if not store.path(name).is_file())
+            log.warning("%d of %d photos cannot be read: the training goes without them", len(unread), len(names))
+            if len(unread) == len(names):
+                raise
             write_file(note, "\n".join(sorted(unread)).encode())
 
 
 def pack_images(names: Sequence[str], image: Callable[[int], Image.Image], preprocessing: Preprocessing, folder: Path,
                 watch: Callable[[int], None] | None = None) -> np.ndarray:
-    """As `pack`, of photos from anywhere: `image` gives the upright RGB pixels of a row, `names` says what they are."""
+    """Return pixels and masks of photos as uint8 (n, size, size, 4), memory-mapped from a file in `folder`.
+
+    `image` gives the upright RGB pixels of a row, `names` says what they are. The file is made once; a run that finds
+    it whole (`pixels.done` holds its names) reads it again.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path, done, listing = folder / "pixels.u8", folder / "pixels.done", "\n".join(names).encode()
     shape = (len(names), preprocessing.size, preprocessing.size, 4)

@@ -20,8 +20,9 @@ _NO_PRODUCTS = {"collectionpage", "searchresultspage", "checkoutpage", "article"
 _OTHERS = {"isrelatedto", "issimilarto", "isaccessoryorsparepartfor", "isconsumablefor", "itemlistelement",
            "hasvariant", "isvariantof", "offers", "review", "itemreviewed", "itemoffered", "mentions", "about",
            "hasofferscatalog", "hasoffercatalog", "makesoffer", "itemlist"}
+_GTINS = ("gtin13", "gtin", "gtin14", "gtin12", "gtin8")
 # What a size of a shoe does not tell of the others.
-_OF_ONE_SIZE = {"size", "offers", "sku", "mpn", "gtin", "gtin8", "gtin12", "gtin13", "gtin14"}
+_OF_ONE_SIZE = {"size", "offers", "sku", "mpn", *_GTINS}
 
 
 def product_facts(data: Sequence[Any], page: Outline, source: str) -> list[Facts]:
@@ -172,7 +173,7 @@ def _agreed(nodes: list[Node], key: str) -> str:
 
 
 def _gtins(nodes: list[Node]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(code for node in nodes for key in ("gtin13", "gtin", "gtin14", "gtin12", "gtin8")
+    return tuple(dict.fromkeys(code for node in nodes for key in _GTINS
                                if (code := gtin(text_in(node.get(key))))))
 
 

@@ -212,18 +212,24 @@ print(train(snapshot, recipe, stores.photos, stores.releases, stores.runs, "cpu"
 """
 
 
-def test_killed_and_started_again_it_ends_as_if_it_never_was(stocked: Stores) -> None:
-    runner = [sys.executable, "-c", PROGRAM, str(stocked.settings.data_dir)]
+def shot_and_begun_again(program: str, folder: Path, at: str) -> list[str]:
+    """What a program says that was killed when it had said the line `at`, and is run again: it is told to go on after
+    each line."""
+    runner = [sys.executable, "-c", program, str(folder)]
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
     first = subprocess.Popen(runner, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
                              env=surroundings)
     assert first.stdout is not None and first.stdin is not None
-    while first.stdout.readline() != "step 3 1\n":
+    while first.stdout.readline() != at:
         first.stdin.write("on\n")
     first.kill()
     assert first.wait() == -signal.SIGKILL
-    *steps, name = subprocess.run(runner, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
-                                  env=surroundings).stdout.splitlines()
+    return subprocess.run(runner, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+                          env=surroundings).stdout.splitlines()
+
+
+def test_killed_and_started_again_it_ends_as_if_it_never_was(stocked: Stores) -> None:
+    *steps, name = shot_and_begun_again(PROGRAM, stocked.settings.data_dir, "step 3 1\n")
     assert steps[0] == "step 3 1"  # at most one epoch was lost
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums depend on it

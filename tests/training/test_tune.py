@@ -1,9 +1,5 @@
 """The search for settings: spaces, trials that end early or fail, and a search that a kill cannot hurt."""
 
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +13,7 @@ from app.wiring import Stores
 from catalogue.errors import BadInput, Busy
 from catalogue.files import lock
 from catalogue.snapshots import Snapshot, SnapshotPhoto
+from tests.training.test_training import shot_and_begun_again
 from training import tune
 from training.loop import Step, Watch
 from training.recipes import Recipe, read_recipe
@@ -232,18 +229,7 @@ print(tune.train_best(asked, tune.best(found).params, 2, means))
 
 
 def test_shot_in_a_trial_the_search_goes_on_with_it(stocked: Stores) -> None:
-    runner = [sys.executable, "-c", PROGRAM, str(stocked.settings.data_dir)]
-    surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
-    first = subprocess.Popen(runner, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-                             env=surroundings)
-    assert first.stdout is not None and first.stdin is not None
-    while first.stdout.readline() != "1 2\n":
-        first.stdin.write("on\n")
-    first.kill()
-    assert first.wait() == -signal.SIGKILL
-    again = subprocess.run(runner, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
-                           env=surroundings)
-    *steps, outcome, release = again.stdout.splitlines()
+    *steps, outcome, release = shot_and_begun_again(PROGRAM, stocked.settings.data_dir, "1 2\n")
     assert steps[0] == "1 2"  # the second trial goes on from its second epoch
     assert outcome == "['COMPLETE', 'COMPLETE'] []"  # and trials publish nothing
     assert release.startswith("network-") and all(line.startswith("1 2") for line in steps)  # nor train twice
